@@ -1,0 +1,456 @@
+//! The layout of everything that the kernel program, the loader and other readers share.
+//!
+//! Structures are `repr(C)` without padding, in host byte order unless a field says otherwise, and their layout is
+//! recorded in `abi.lock`: a change of layout without a change of [`ABI_VERSION`] fails the test below and
+//! `cargo xtask abi`.
+//!
+//! # Maps
+//!
+//! *State* maps live as long as the gate is attached and carry over from one generation to the next: [`maps::STATE`],
+//! the counters, the flow tags. *Slotted* maps are arrays of maps with [`SLOTS`] slots; a generation is one inner map in
+//! the same slot of each, written before the generation word names the slot, and never after. In prefix tables, 0 stands
+//! for nothing: it keeps IPv4 from matching IPv6 prefixes so short that they cover the IPv4-mapped addresses.
+
+use bytemuck::{Pod, Zeroable};
+
+use crate::{Addr, Country, Flow, Reason, Verdict};
+
+/// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
+pub const ABI_VERSION: u32 = 1;
+
+/// Names of the maps, as the object and the pins have them.
+pub mod maps {
+    /// `ARRAY`, `u64` by [`State`](super::State): the words that change while the gate runs.
+    pub const STATE: &str = "STATE";
+    /// `PERCPU_ARRAY`, `u64` by [`total_index`](super::total_index): packets by verdict and reason.
+    pub const TOTALS: &str = "TOTALS";
+    /// `PERCPU_ARRAY`, [`Packets`](super::Packets) by counter number: packets by pool, prefix, relay, class, interface.
+    pub const COUNTERS: &str = "COUNTERS";
+    /// `PERCPU_ARRAY`, `u64` by [`Country::number`](crate::Country::number): packets tagged, by country.
+    pub const COUNTRIES: &str = "COUNTRIES";
+    /// `LRU_HASH`, [`Source`](super::Source) by [`SourceKey`](super::SourceKey): packets by source.
+    pub const SOURCES: &str = "SOURCES";
+    /// `LRU_HASH`, [`FlowTag`](super::FlowTag) by [`FlowKey`](super::FlowKey): the class of submission connections.
+    pub const FLOWS: &str = "FLOWS";
+    /// Slotted `ARRAY` of one [`Settings`](super::Settings).
+    pub const SETTINGS: &str = "SETTINGS";
+    /// Slotted `HASH`, [`Interface`](super::Interface) by interface index.
+    pub const INTERFACES: &str = "INTERFACES";
+    /// Slotted `LPM_TRIE`, rule number by source prefix.
+    pub const ACCESS: &str = "ACCESS";
+    /// Slotted `ARRAY`, [`Rule`](super::Rule) by rule number.
+    pub const RULES: &str = "RULES";
+    /// Slotted `LPM_TRIE`, counter number by relay prefix.
+    pub const RELAYS: &str = "RELAYS";
+    /// Slotted `LPM_TRIE`, 1 by submission server prefix.
+    pub const SERVERS: &str = "SERVERS";
+    /// Slotted `LPM_TRIE`, one more than the class number by source prefix.
+    pub const CLASS_PREFIXES: &str = "CLASS_PREFIXES";
+    /// Slotted `LPM_TRIE`, country number by source prefix.
+    pub const COUNTRY_PREFIXES: &str = "COUNTRY_PREFIXES";
+
+    /// The maps that carry over from one generation to the next.
+    pub const STATES: [&str; 6] = [STATE, TOTALS, COUNTERS, COUNTRIES, SOURCES, FLOWS];
+    /// The maps of maps, whose inner maps make a generation.
+    pub const SLOTTED: [&str; 8] = [
+        SETTINGS,
+        INTERFACES,
+        ACCESS,
+        RULES,
+        RELAYS,
+        SERVERS,
+        CLASS_PREFIXES,
+        COUNTRY_PREFIXES,
+    ];
+}
+
+/// The name of the XDP program.
+pub const PROGRAM: &str = "gate";
+
+/// Slots of a slotted map: two that take turns, and one reserved for a candidate generation (rehearsal).
+pub const SLOTS: u32 = 3;
+/// How many counters there are ([`maps::COUNTERS`]). Number 0 counts nothing.
+pub const COUNTERS: u32 = 16_384;
+/// How many objects a configuration can count one by one: half, so that the next generation has counters for as many
+/// others while this one still counts.
+pub const COUNTED: u32 = (COUNTERS - 1) / 2;
+/// How many sources are counted one by one ([`maps::SOURCES`]) before the least recently seen makes room.
+pub const SOURCES: u32 = 65_536;
+/// How many submission connections keep a tag ([`maps::FLOWS`]) before the least recently seen makes room.
+pub const FLOWS: u32 = 65_536;
+/// How many classes a configuration can have.
+pub const CLASSES: usize = 64;
+/// How many deadlines can follow one another for one source ([`Rule::next`]).
+pub const DEADLINES: u32 = 8;
+/// How long the tag of a connection means anything, in nanoseconds: one day.
+pub const FLOW_TTL_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
+
+/// Indices of [`maps::STATE`].
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// The [`GenerationWord`].
+    Generation = 0,
+    /// What to add to `CLOCK_BOOTTIME` to get UNIX time, in nanoseconds, wrapping; written by the loader whenever the
+    /// clock is set, so that deadlines follow the wall clock and hold while no loader runs.
+    WallOffset = 1,
+}
+
+impl State {
+    /// How many there are.
+    pub const COUNT: u32 = 2;
+}
+
+/// Which generation is in force, and in which slot: one word, so that one load reads both.
+///
+/// The number is in the upper 62 bits, the slot in the lower two. The word is 0 before the first generation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GenerationWord(pub u64);
+
+impl GenerationWord {
+    /// Generation `number` in `slot`; slots count below [`SLOTS`].
+    #[must_use]
+    pub const fn new(number: u32, slot: u32) -> Self {
+        Self(((number as u64) << 2) | (slot & 3) as u64)
+    }
+
+    /// The number, from 1; 0 when there is no generation.
+    #[inline(always)]
+    #[must_use]
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "numbers are made from a u32"
+    )]
+    pub const fn number(self) -> u32 {
+        (self.0 >> 2) as u32
+    }
+
+    /// The slot.
+    #[inline(always)]
+    #[must_use]
+    pub const fn slot(self) -> u32 {
+        (self.0 & 3) as u32
+    }
+}
+
+/// The index of a verdict and reason in [`maps::TOTALS`].
+#[inline(always)]
+#[must_use]
+pub const fn total_index(verdict: Verdict, reason: Reason) -> u32 {
+    verdict as u32 * Reason::COUNT as u32 + reason.number() as u32
+}
+
+/// How many totals there are.
+pub const TOTALS: u32 = (Verdict::Unparsed as u32 + 1) * Reason::COUNT as u32;
+
+/// A key of the `LPM_TRIE` maps.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct PrefixKey {
+    /// How many of the 128 bits count; an IPv4 prefix has 96 more than usual.
+    pub length: u32,
+    /// The address in network byte order, IPv4 in IPv4-mapped form.
+    pub address: PrefixAddress,
+}
+
+/// The address of a [`PrefixKey`]: 16 bytes in network byte order, as words so that the kernel program can store them
+/// at the four-byte alignment that the key has.
+pub type PrefixAddress = [u32; 4];
+
+/// The address part of a [`PrefixKey`].
+#[inline(always)]
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "each word is cut out on purpose"
+)]
+pub const fn prefix_address(addr: Addr) -> PrefixAddress {
+    [
+        ((addr.hi >> 32) as u32).to_be(),
+        (addr.hi as u32).to_be(),
+        ((addr.lo >> 32) as u32).to_be(),
+        (addr.lo as u32).to_be(),
+    ]
+}
+
+/// What one generation decides by, apart from its lists.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Settings {
+    /// The counter of each class; 0 where there is no class.
+    pub class_counters: [u32; CLASSES],
+    /// The class of each country, by [`Country::number`]; number 0 is the class of an address in no database.
+    pub country_classes: [u8; COUNTRY_CLASSES],
+    /// The [`Scope`](crate::Scope).
+    pub scope: u8,
+    /// The [`Policy`](crate::Policy) for sources that no pool names.
+    pub unlisted: u8,
+    /// The [`Action`](crate::Action) for them.
+    pub unlisted_action: u8,
+    /// The [`Answer`](crate::Answer) for them.
+    pub unlisted_answer: u8,
+    /// 1 if port 587 is watched, else 0.
+    pub submission: u8,
+    /// 1 if port 465 is watched, else 0.
+    pub submissions: u8,
+    /// 1 if a connection to any destination gets a class, 0 if only one to a listed submission server.
+    pub any_server: u8,
+    /// 1 if sources are counted one by one, else 0.
+    pub count_sources: u8,
+}
+
+/// The length of [`Settings::country_classes`]: [`Country::COUNT`], rounded up to a multiple of eight.
+pub const COUNTRY_CLASSES: usize = Country::COUNT.next_multiple_of(8);
+
+/// An interface that the configuration names.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct Interface {
+    /// Its counter.
+    pub counter: u32,
+    /// Its [`Role`](crate::Role).
+    pub role: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+}
+
+/// How a source is treated, until when, and what then.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Rule {
+    /// UNIX time in nanoseconds from which `next` applies instead; 0 is never.
+    pub until_ns: u64,
+    /// The number of the rule that follows; 0 is none, and the source is then unlisted.
+    pub next: u32,
+    /// The counter of the pool.
+    pub pool_counter: u32,
+    /// The counter of the prefix, or 0.
+    pub prefix_counter: u32,
+    /// The [`Policy`](crate::Policy) of the pool.
+    pub policy: u8,
+    /// The [`Action`](crate::Action) of the pool.
+    pub action: u8,
+    /// The [`Answer`](crate::Answer) of the pool.
+    pub answer: u8,
+    /// How many bits of an IPv4 address make a source.
+    pub source_v4: u8,
+    /// How many bits of an IPv6 address make a source.
+    pub source_v6: u8,
+    /// Always 0.
+    pub reserved: [u8; 7],
+}
+
+/// Packets by verdict.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Packets {
+    /// [`Verdict::Passed`].
+    pub passed: u64,
+    /// [`Verdict::Refused`].
+    pub refused: u64,
+    /// [`Verdict::Observed`].
+    pub observed: u64,
+    /// [`Verdict::Tagged`].
+    pub tagged: u64,
+    /// [`Verdict::Unparsed`].
+    pub unparsed: u64,
+}
+
+impl Packets {
+    /// The count of a verdict.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(&mut self, verdict: Verdict) -> &mut u64 {
+        match verdict {
+            Verdict::Passed => &mut self.passed,
+            Verdict::Refused => &mut self.refused,
+            Verdict::Observed => &mut self.observed,
+            Verdict::Tagged => &mut self.tagged,
+            Verdict::Unparsed => &mut self.unparsed,
+        }
+    }
+}
+
+/// A source: an address cut to the length that its pool counts by.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct SourceKey {
+    /// The address, the rest of its bits 0; two words in host byte order.
+    pub address: Addr,
+    /// How many bits of an IPv4 address were kept.
+    pub v4_length: u8,
+    /// How many bits of an IPv6 address were kept.
+    pub v6_length: u8,
+    /// The [`Role`](crate::Role) of the interface it came in by.
+    pub role: u8,
+    /// Always 0. (Scalars, here and in [`FlowKey`]: LLVM clears an odd array by a call to `memset`.)
+    pub reserved: u8,
+    /// Always 0.
+    pub spare: u32,
+}
+
+/// What is known of a source since its entry exists.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Source {
+    /// Its packets.
+    pub packets: Packets,
+    /// `CLOCK_BOOTTIME` in nanoseconds of the first of them.
+    pub first_ns: u64,
+    /// `CLOCK_BOOTTIME` in nanoseconds of the last of them.
+    pub last_ns: u64,
+}
+
+/// A connection: the 5-tuple of its first segment.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct FlowKey {
+    /// Source address; two words in host byte order, IPv4 in IPv4-mapped form.
+    pub src: Addr,
+    /// Destination address, likewise.
+    pub dst: Addr,
+    /// Source port in host byte order.
+    pub sport: u16,
+    /// Destination port in host byte order.
+    pub dport: u16,
+    /// Protocol number; always 6, TCP.
+    pub protocol: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Always 0.
+    pub spare: u16,
+}
+
+impl FlowKey {
+    /// The key of the connection that `flow` opens.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(flow: &Flow) -> Self {
+        Self {
+            src: flow.src,
+            dst: flow.dst,
+            sport: flow.sport,
+            dport: flow.dport,
+            protocol: 6,
+            reserved: 0,
+            spare: 0,
+        }
+    }
+}
+
+/// The tag of a connection.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+pub struct FlowTag {
+    /// `CLOCK_BOOTTIME` in nanoseconds of the segment that opened it.
+    pub time_ns: u64,
+    /// The number of the generation that decided.
+    pub generation: u32,
+    /// The [`Country::number`] of the source.
+    pub country: u16,
+    /// The number of the class, in the order of the configuration of that generation.
+    pub class: u8,
+    /// Always 0; room for an over-limit mark.
+    pub flags: u8,
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use core::{
+        fmt::Write as _,
+        mem::{offset_of, size_of},
+    };
+    use std::{env, format, fs, path::Path, string::String};
+
+    use super::*;
+    use crate::Shape;
+
+    macro_rules! layout {
+        ($($type:ident { $($field:ident),+ $(,)? })+) => {{
+            let mut lines = String::new();
+            $(
+                // Destructuring makes a field that is missing from this list an error.
+                let $type { $($field: _),+ } = Zeroable::zeroed();
+                let _ = write!(lines, "{} size={}", stringify!($type), size_of::<$type>());
+                $(let _ = write!(lines, " {}@{}", stringify!($field), offset_of!($type, $field));)+
+                lines.push('\n');
+            )+
+            lines
+        }};
+    }
+
+    /// The layout: one line a structure, and what else a reader must know.
+    fn describe() -> String {
+        let mut text = format!("version = {ABI_VERSION}\n");
+        text += &layout! {
+            Addr { hi, lo }
+            Flow { src, dst, sport, dport, flags, more_fragments, reserved }
+            FlowKey { src, dst, sport, dport, protocol, reserved, spare }
+            FlowTag { time_ns, generation, country, class, flags }
+            Interface { counter, role, reserved }
+            Packets { passed, refused, observed, tagged, unparsed }
+            PrefixKey { length, address }
+            Rule {
+                until_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
+            }
+            Settings {
+                class_counters, country_classes, scope, unlisted, unlisted_action, unlisted_answer, submission,
+                submissions, any_server, count_sources,
+            }
+            Source { packets, first_ns, last_ns }
+            SourceKey { address, v4_length, v6_length, role, reserved, spare }
+        };
+        let _ = writeln!(
+            text,
+            "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} sources={SOURCES} flows={FLOWS} classes={CLASSES} \
+             countries={COUNTRY_CLASSES} totals={TOTALS} state={}",
+            State::COUNT
+        );
+        for name in maps::STATES.iter().chain(&maps::SLOTTED) {
+            let _ = writeln!(text, "map {name}");
+        }
+        for verdict in Verdict::ALL {
+            let _ = writeln!(text, "verdict {}={verdict}", *verdict as u8);
+        }
+        for reason in Reason::all() {
+            let _ = writeln!(text, "reason {}={reason}", reason.number());
+        }
+        for shape in Shape::ALL {
+            let _ = writeln!(text, "shape {}={}", *shape as u8, shape.name());
+        }
+        text
+    }
+
+    /// `GATE_BLESS_ABI=1` writes the file anew.
+    #[test]
+    fn abi_lock_describes_this_layout() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("abi.lock");
+        let now = describe();
+        if env::var_os("GATE_BLESS_ABI").is_some() {
+            fs::write(&path, &now).unwrap();
+        }
+        let locked = fs::read_to_string(&path).unwrap();
+        assert!(
+            locked == now,
+            "the map ABI differs from gate-common/abi.lock: raise ABI_VERSION, then run `cargo xtask abi --bless`\n{now}"
+        );
+    }
+
+    #[test]
+    fn generation_word_holds_number_and_slot() {
+        let word = GenerationWord::new(u32::MAX, 2);
+        assert_eq!((word.number(), word.slot()), (u32::MAX, 2));
+        assert_eq!(GenerationWord::default().number(), 0);
+    }
+
+    #[test]
+    fn prefix_address_is_in_network_order() {
+        let addr = Addr {
+            hi: 0x0001_0203_0405_0607,
+            lo: 0x0809_0a0b_0c0d_0e0f,
+        };
+        let bytes: [u8; 16] = bytemuck::cast(prefix_address(addr));
+        assert_eq!(bytes, addr.octets());
+    }
+}

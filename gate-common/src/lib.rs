@@ -1,0 +1,26 @@
+//! What the gate knows about packets and policy: one source for the kernel program and for the host.
+//!
+//! * [`parse`] reads a frame and says what it is ([`Shape`], [`Flow`]);
+//! * [`decide`](decide::decide) says what becomes of it ([`Decision`](decide::Decision)), asking a
+//!   [`Tables`](decide::Tables) for whatever the operator configured;
+//! * [`abi`] is the layout of everything that the kernel program and its readers share.
+//!
+//! Invariants, as absences: no I/O, no allocation, no clock, no `unsafe`, no dependency on how bytes are read or on
+//! how tables are looked up. Nothing outside this crate decides about a packet.
+
+#![no_std]
+#![forbid(unsafe_code)]
+
+pub mod abi;
+mod addr;
+mod country;
+pub mod decide;
+pub mod parse;
+mod shape;
+mod words;
+
+pub use addr::Addr;
+pub use country::Country;
+pub use parse::Flow;
+pub use shape::{Shape, ShapePolicy};
+pub use words::{Action, Answer, Policy, Reason, Role, Scope, UnknownWord, Verdict};

@@ -1,0 +1,251 @@
+//! The closed sets of words that configuration, kernel and output share, each with its stable number.
+
+use crate::Shape;
+
+/// A word or a number that is none of the set it was looked up in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownWord;
+
+macro_rules! words {
+    ($(#[doc = $doc:literal])+ $set:ident { $($(#[doc = $each:literal])+ $name:ident = $number:literal, $word:literal;)+ }) => {
+        $(#[doc = $doc])+
+        #[repr(u8)]
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $set {
+            $($(#[doc = $each])+ $name = $number,)+
+        }
+
+        impl $set {
+            /// Every word of the set, in the order of the numbers.
+            pub const ALL: &'static [Self] = &[$(Self::$name),+];
+
+            /// The word with this number.
+            #[inline(always)]
+            #[must_use]
+            pub const fn from_number(number: u8) -> Option<Self> {
+                match number {
+                    $($number => Some(Self::$name),)+
+                    _ => None,
+                }
+            }
+
+            /// The word itself.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $word,)+ }
+            }
+        }
+
+        impl core::str::FromStr for $set {
+            type Err = UnknownWord;
+
+            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+                match word {
+                    $($word => Ok(Self::$name),)+
+                    _ => Err(UnknownWord),
+                }
+            }
+        }
+
+        impl core::fmt::Display for $set {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.pad(self.name())
+            }
+        }
+    };
+}
+
+words! {
+    /// What faces an interface.
+    Role {
+        /// Subscribers: the port 25 rule applies to what they send.
+        Access = 1, "access";
+        /// The Internet: connections to submission servers get a country class.
+        Uplink = 2, "uplink";
+    }
+}
+
+words! {
+    /// What a pool's subscribers may do on port 25.
+    Policy {
+        /// The port 25 rule applies.
+        Restrict = 0, "restrict";
+        /// Port 25 is open.
+        Exempt = 1, "exempt";
+    }
+}
+
+words! {
+    /// How a rule bites.
+    Action {
+        /// Count what would have been refused; refuse nothing.
+        Observe = 0, "observe";
+        /// Refuse new connections beyond a rate.
+        Throttle = 1, "throttle";
+        /// Refuse.
+        Enforce = 2, "enforce";
+    }
+}
+
+words! {
+    /// What a refused client hears.
+    Answer {
+        /// Nothing: the packet is gone, and the client waits for its time-out.
+        Drop = 0, "drop";
+        /// A TCP reset.
+        Reset = 1, "reset";
+        /// ICMP "communication administratively prohibited".
+        Prohibited = 2, "prohibited";
+    }
+}
+
+words! {
+    /// Which segments the port 25 rule judges.
+    Scope {
+        /// Those that open a connection; established ones live on.
+        Syn = 0, "syn";
+        /// Every segment.
+        All = 1, "all";
+    }
+}
+
+words! {
+    /// What became of a packet that the gate judged. Each judged packet has exactly one.
+    Verdict {
+        /// The port 25 rule looked at it and let it through.
+        Passed = 0, "passed";
+        /// The port 25 rule refused it.
+        Refused = 1, "refused";
+        /// It would have been refused, had the rule been enforced.
+        Observed = 2, "observed";
+        /// It got a country class, and passed.
+        Tagged = 3, "tagged";
+        /// It could not be read, and passed as its shape's policy says.
+        Unparsed = 4, "unparsed";
+    }
+}
+
+/// Why a packet got its verdict. The numbers are stable; those from [`Reason::SHAPES`] on are a shape's number on top
+/// of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// No generation is loaded: the gate is open.
+    NoGeneration,
+    /// The generation gives this interface no role: the gate is open there.
+    NoRole,
+    /// No pool names the source.
+    Unlisted,
+    /// The source's pool is exempt.
+    Exempt,
+    /// The destination is a relay.
+    Relay,
+    /// The source's pool is restricted.
+    Restricted,
+    /// A class names the source by prefix.
+    ClassPrefix,
+    /// A class names the source's country, or takes all that no other class names.
+    ClassCountry,
+    /// The source is in no database.
+    ClassUnknown,
+    /// The frame's shape hides its ports.
+    Shape(Shape),
+}
+
+impl Reason {
+    /// The number of the first shape.
+    pub const SHAPES: u8 = 32;
+    /// One more than the largest number.
+    pub const COUNT: u8 = 64;
+    /// The reasons that are no shape, in the order of the numbers.
+    const PLAIN: [Self; 9] = [
+        Self::NoGeneration,
+        Self::NoRole,
+        Self::Unlisted,
+        Self::Exempt,
+        Self::Relay,
+        Self::Restricted,
+        Self::ClassPrefix,
+        Self::ClassCountry,
+        Self::ClassUnknown,
+    ];
+
+    /// The stable number, below [`Reason::COUNT`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::NoGeneration => 0,
+            Self::NoRole => 1,
+            Self::Unlisted => 2,
+            Self::Exempt => 3,
+            Self::Relay => 4,
+            Self::Restricted => 5,
+            Self::ClassPrefix => 6,
+            Self::ClassCountry => 7,
+            Self::ClassUnknown => 8,
+            Self::Shape(shape) => Self::SHAPES + shape as u8,
+        }
+    }
+
+    /// Every reason, in the order of the numbers.
+    pub fn all() -> impl Iterator<Item = Self> {
+        let shapes = Shape::ALL.iter().filter(|shape| shape.is_unparsed());
+        Self::PLAIN
+            .into_iter()
+            .chain(shapes.map(|shape| Self::Shape(*shape)))
+    }
+
+    /// The word for it in output, counters and documentation.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::NoGeneration => "no_generation",
+            Self::NoRole => "no_role",
+            Self::Unlisted => "unlisted",
+            Self::Exempt => "exempt",
+            Self::Relay => "relay",
+            Self::Restricted => "restricted",
+            Self::ClassPrefix => "class_prefix",
+            Self::ClassCountry => "class_country",
+            Self::ClassUnknown => "class_unknown",
+            Self::Shape(shape) => shape.name(),
+        }
+    }
+}
+
+impl core::fmt::Display for Reason {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    extern crate std;
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn reasons_have_distinct_numbers_and_names_below_the_count() {
+        let numbers: BTreeSet<u8> = Reason::all().map(Reason::number).collect();
+        let names: BTreeSet<&str> = Reason::all().map(Reason::name).collect();
+        assert_eq!(numbers.len(), Reason::all().count());
+        assert_eq!(names.len(), numbers.len());
+        assert!(numbers.iter().all(|number| *number < Reason::COUNT));
+        assert!(
+            Reason::PLAIN
+                .iter()
+                .all(|reason| reason.number() < Reason::SHAPES)
+        );
+    }
+
+    #[test]
+    fn words_come_back_from_text_and_number() {
+        for action in Action::ALL {
+            assert_eq!(action.name().parse(), Ok(*action));
+            assert_eq!(Action::from_number(*action as u8), Some(*action));
+        }
+        assert_eq!("block".parse::<Action>(), Err(UnknownWord));
+    }
+}

@@ -1,0 +1,221 @@
+//! Whatever the tables say, every packet has a decision, and some decisions are none.
+
+use bytemuck::Zeroable as _;
+use gate_common::{
+    Addr, Flow, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
+    abi::{Interface, Rule, Settings},
+    decide::{Tables, decide},
+};
+use proptest::{collection::vec, option, prelude::*};
+
+/// Tables that say anything at all, as no loader would write them.
+#[derive(Clone, Debug)]
+struct Anything {
+    settings: Option<Settings>,
+    interface: Option<Interface>,
+    access: Option<u32>,
+    rules: Vec<Rule>,
+    relay: Option<u32>,
+    server: bool,
+    class: Option<u32>,
+    country: Option<u32>,
+}
+
+impl Tables for Anything {
+    fn settings(&self) -> Option<&Settings> {
+        self.settings.as_ref()
+    }
+
+    fn interface(&self, _: u32) -> Option<Interface> {
+        self.interface
+    }
+
+    fn access(&self, _: Addr) -> Option<u32> {
+        self.access
+    }
+
+    fn rule(&self, number: u32) -> Option<Rule> {
+        self.rules.get(usize::try_from(number).unwrap()).copied()
+    }
+
+    fn relay(&self, _: Addr) -> Option<u32> {
+        self.relay
+    }
+
+    fn server(&self, _: Addr) -> bool {
+        self.server
+    }
+
+    fn class_prefix(&self, _: Addr) -> Option<u32> {
+        self.class
+    }
+
+    fn country(&self, _: Addr) -> Option<u32> {
+        self.country
+    }
+}
+
+/// A number that is one of the first few, or any.
+fn octet() -> impl Strategy<Value = u8> {
+    prop_oneof![4 => 0..4u8, 1 => any::<u8>()]
+}
+
+fn number() -> impl Strategy<Value = u32> {
+    prop_oneof![4 => 0..6u32, 1 => any::<u32>()]
+}
+
+fn settings() -> impl Strategy<Value = Settings> {
+    (
+        octet(),
+        octet(),
+        octet(),
+        octet(),
+        any::<(bool, bool, bool)>(),
+        any::<u8>(),
+    )
+        .prop_map(
+            |(scope, unlisted, action, answer, (submission, submissions, any_server), class)| {
+                Settings {
+                    scope,
+                    unlisted,
+                    unlisted_action: action,
+                    unlisted_answer: answer,
+                    submission: submission.into(),
+                    submissions: submissions.into(),
+                    any_server: any_server.into(),
+                    country_classes: [class; gate_common::abi::COUNTRY_CLASSES],
+                    ..Settings::zeroed()
+                }
+            },
+        )
+}
+
+fn rule() -> impl Strategy<Value = Rule> {
+    let until = prop_oneof![Just(0), 0..2000u64, any::<u64>()];
+    (
+        until,
+        number(),
+        octet(),
+        octet(),
+        octet(),
+        any::<(u8, u8)>(),
+    )
+        .prop_map(
+            |(until_ns, next, policy, action, answer, (source_v4, source_v6))| Rule {
+                until_ns,
+                next,
+                policy,
+                action,
+                answer,
+                source_v4,
+                source_v6,
+                ..Rule::default()
+            },
+        )
+}
+
+fn tables() -> impl Strategy<Value = Anything> {
+    let interface = (any::<u32>(), octet()).prop_map(|(counter, role)| Interface {
+        counter,
+        role,
+        reserved: [0; 3],
+    });
+    (
+        option::weighted(0.9, settings()),
+        option::weighted(0.9, interface),
+        option::weighted(0.8, number()),
+        vec(rule(), 0..6),
+        option::weighted(0.2, number()),
+        any::<bool>(),
+        option::of(number()),
+        option::of(number()),
+    )
+        .prop_map(
+            |(settings, interface, access, rules, relay, server, class, country)| Anything {
+                settings,
+                interface,
+                access,
+                rules,
+                relay,
+                server,
+                class,
+                country,
+            },
+        )
+}
+
+fn packet() -> impl Strategy<Value = (Shape, Flow)> {
+    let shape = prop_oneof![Just(Shape::Tcp), prop::sample::select(Shape::ALL)];
+    let port = prop_oneof![Just(25), Just(587), Just(465), any::<u16>()];
+    let addresses = any::<[u64; 4]>();
+    (shape, addresses, port, any::<u8>(), 0..2u8).prop_map(
+        |(shape, [a, b, c, d], dport, flags, more)| {
+            let flow = Flow {
+                src: Addr { hi: a, lo: b },
+                dst: Addr { hi: c, lo: d },
+                dport,
+                flags,
+                more_fragments: more,
+                ..Flow::default()
+            };
+            (shape, flow)
+        },
+    )
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(4096))]
+
+    /// No table makes it panic or loop, rules that lead to themselves included, and what it says holds together.
+    #[test]
+    fn decisions_hold_together(tables in tables(), (shape, flow) in packet(), now in prop_oneof![0..3000u64, any::<u64>()]) {
+        let decision = decide(shape, &flow, 7, &tables, now);
+        let judged_port = matches!(flow.dport, 25 | 587 | 465);
+        let Some(decision) = decision else {
+            prop_assert!(!shape.is_unparsed(), "{:?} is never silent", shape);
+            return Ok(());
+        };
+        prop_assert!(shape.is_unparsed() || (shape == Shape::Tcp && judged_port), "{:?} is judged", shape);
+        let role = tables.interface.and_then(|it| Role::from_number(it.role));
+        match decision.verdict {
+            Verdict::Refused | Verdict::Observed => {
+                // Submission is never refused, nor anything that the Internet sends, nor a shape that passes.
+                prop_assert_eq!(role, Some(Role::Access));
+                if shape == Shape::Tcp {
+                    prop_assert_eq!(flow.dport, 25);
+                    let all = tables.settings.is_some_and(|it| it.scope == Scope::All as u8);
+                    prop_assert!(flow.opens() || all);
+                } else {
+                    prop_assert_eq!(shape.policy(), ShapePolicy::Drop);
+                    prop_assert_eq!(decision.reason, Reason::Shape(shape));
+                    // Another port that can be read is none of the rule's business.
+                    prop_assert!(matches!(flow.dport, 0 | 25));
+                }
+                prop_assert!(tables.relay.is_none());
+            }
+            Verdict::Tagged => {
+                prop_assert_eq!((shape, role), (Shape::Tcp, Some(Role::Uplink)));
+                prop_assert!(matches!(flow.dport, 587 | 465) && flow.opens());
+            }
+            Verdict::Passed => prop_assert!(shape == Shape::Tcp || role.is_none() || tables.settings.is_none()),
+            Verdict::Unparsed => prop_assert_eq!(decision.reason, Reason::Shape(shape)),
+        }
+        if tables.settings.is_none() {
+            prop_assert_eq!((decision.verdict, decision.reason), (Verdict::Passed, Reason::NoGeneration));
+        } else if role.is_none() {
+            prop_assert_eq!((decision.verdict, decision.reason), (Verdict::Passed, Reason::NoRole));
+        }
+        prop_assert_eq!(decision.role, role.filter(|_| tables.settings.is_some()));
+    }
+
+    /// Whatever the configuration, a subscriber's submission is of no concern.
+    #[test]
+    fn submission_of_subscribers_is_never_judged(
+        mut tables in tables(), (_, mut flow) in packet(), port in prop_oneof![Just(587), Just(465)], now in any::<u64>(),
+    ) {
+        tables.settings.get_or_insert_with(Settings::zeroed);
+        tables.interface = Some(Interface { counter: 1, role: Role::Access as u8, reserved: [0; 3] });
+        flow.dport = port;
+        prop_assert_eq!(decide(Shape::Tcp, &flow, 7, &tables, now), None);
+    }
+}
