@@ -1,0 +1,183 @@
+//! `gate check`: says what a configuration would put in force, and whether it could; changes nothing.
+
+use std::{collections::BTreeMap, io, path::Path};
+
+use serde::Serialize;
+
+use crate::{
+    attach,
+    error::Error,
+    generation::{Plan, manifest},
+    kernel::{self, Gate},
+    load::{Base, Loaded, load},
+    object::OBJECT,
+    pins::Pins,
+    privilege,
+    progress::Progress,
+    report::{Report, Table},
+    sys::devices,
+};
+
+/// What a configuration would put in force.
+#[derive(Debug, Serialize)]
+pub struct Checked {
+    /// What is odd about it.
+    pub warnings: Vec<String>,
+    /// Whether the kernel would take it; nothing if this process has no right to ask.
+    pub kernel: Option<KernelCheck>,
+    /// The interfaces.
+    pub interfaces: Vec<manifest::Interface>,
+    /// The pools.
+    pub pools: Vec<PoolSize>,
+    /// The classes, in the order of their numbers.
+    pub classes: Vec<String>,
+    /// The country databases.
+    pub databases: Vec<manifest::Database>,
+    /// What their licences ask for.
+    pub attribution: Vec<String>,
+    /// How many prefixes each table would have.
+    pub tables: BTreeMap<String, usize>,
+}
+
+/// What the kernel says.
+#[derive(Debug, Serialize)]
+pub struct KernelCheck {
+    /// How many instructions the verifier looked at.
+    pub verified_instructions: Option<u32>,
+}
+
+/// A pool and how many prefixes it has.
+#[derive(Debug, Serialize)]
+pub struct PoolSize {
+    name: String,
+    policy: String,
+    action: Option<String>,
+    prefixes: usize,
+}
+
+/// Checks the configuration at `path`.
+pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
+    let mut progress = Progress::new();
+    let loaded = load(path, Base::default(), &mut progress);
+    progress.finish();
+    let Loaded { config, plan } = loaded?;
+    let devices = devices().map_err(Error::system("list the network interfaces"))?;
+    let kernel = match privilege::check() {
+        Ok(()) => {
+            pins.check_file_system()?;
+            if pins.root().exists() {
+                pins.check_ownership()?;
+                kernel::check_pins(OBJECT, pins)?;
+            }
+            attach::targets(&config.interfaces, &devices, pins)?;
+            let mut gate = Gate::private(OBJECT)?;
+            let info = gate.program()?.info().ok();
+            Some(KernelCheck {
+                verified_instructions: info.and_then(|info| info.verified_instruction_count()),
+            })
+        }
+        Err(Error::Privilege { .. }) => {
+            attach::check_present(&config.interfaces, &devices)?;
+            None
+        }
+        Err(error) => return Err(error),
+    };
+    let Plan { manifest, .. } = plan;
+    let pools = manifest
+        .pools
+        .iter()
+        .zip(&config.pools)
+        .map(|(named, pool)| PoolSize {
+            name: named.name.clone(),
+            policy: named.policy.clone(),
+            action: named.action.clone(),
+            prefixes: pool.prefixes.len(),
+        });
+    Ok(Checked {
+        warnings: config.warnings.iter().map(ToString::to_string).collect(),
+        kernel,
+        pools: pools.collect(),
+        interfaces: manifest.interfaces,
+        classes: manifest
+            .classes
+            .into_iter()
+            .map(|class| class.name)
+            .collect(),
+        databases: manifest.databases,
+        attribution: manifest.attribution,
+        tables: manifest
+            .tables
+            .into_iter()
+            .map(|(name, size)| (name.to_lowercase(), size))
+            .collect(),
+    })
+}
+
+impl Report for Checked {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        for warning in &self.warnings {
+            writeln!(out, "warning: {warning}")?;
+        }
+        let mut table = Table::new(&["interface", "role", "mode"]);
+        for it in &self.interfaces {
+            table.row([it.name.clone(), it.role.clone(), it.mode.clone()]);
+        }
+        table.write(out)?;
+        if !self.pools.is_empty() {
+            let mut table = Table::new(&["pool", "policy", "action", "prefixes"]);
+            for it in &self.pools {
+                let action = it.action.clone().unwrap_or_else(|| "-".to_owned());
+                table.row([
+                    it.name.clone(),
+                    it.policy.clone(),
+                    action,
+                    it.prefixes.to_string(),
+                ]);
+            }
+            writeln!(out)?;
+            table.write(out)?;
+        }
+        let mut table = Table::new(&["table", "prefixes"]);
+        self.tables
+            .iter()
+            .for_each(|(name, size)| table.row([name.clone(), size.to_string()]));
+        writeln!(out)?;
+        table.write(out)?;
+        if !self.classes.is_empty() {
+            writeln!(out, "\nclasses     {}", self.classes.join(", "))?;
+        }
+        for it in &self.databases {
+            writeln!(
+                out,
+                "database    {} (type \"{}\", built {:.0}, {} IPv4 and {} IPv6 networks, {} countries)",
+                it.path.display(),
+                it.kind,
+                it.built,
+                it.networks_v4,
+                it.networks_v6,
+                it.countries
+            )?;
+        }
+        match &self.kernel {
+            Some(KernelCheck {
+                verified_instructions: Some(count),
+            }) => {
+                writeln!(
+                    out,
+                    "kernel      takes the program ({count} instructions verified)"
+                )?;
+            }
+            Some(KernelCheck {
+                verified_instructions: None,
+            }) => writeln!(out, "kernel      takes the program")?,
+            None => writeln!(
+                out,
+                "kernel      not asked: that needs {}",
+                privilege::NEEDED.join(", ")
+            )?,
+        }
+        self.attribution
+            .iter()
+            .try_for_each(|line| writeln!(out, "{line}"))
+    }
+}

@@ -1,0 +1,95 @@
+//! `[[access]]`: a pool of subscriber prefixes.
+
+use gate_common::decide::SOURCE_LENGTHS;
+use jiff::Timestamp;
+
+use super::{
+    Listed, Pool, PoolPrefix,
+    files::Files,
+    names::{self, Taken},
+    problem::{Problems, Reported},
+    schema::SOURCE_PREFIX,
+    section::Section,
+    treatment::Inherited,
+    values::{instant, length, path, prefix},
+};
+
+pub(super) fn read(
+    section: Section<'_>,
+    inherited: &Inherited,
+    files: Files<'_>,
+    taken: &mut Taken,
+    problems: &mut Problems,
+) -> Result<Pool, Reported> {
+    let name = section.required("name", |item, p| names::POOL.read(item, p), problems);
+    let treatment = inherited.pool(&section, problems);
+    let until = section.optional("until", instant, problems);
+    let source_lengths = source_lengths(&section, problems);
+    let prefixes = prefixes(&section, files, problems);
+    let name = name?;
+    taken.take("pool", &name, problems)?;
+    let mut prefixes = prefixes?;
+    if prefixes.is_empty() {
+        return Err(problems.error(
+            section.origin,
+            format!("the pool `{}` has no prefix", name.value),
+            "add `prefixes = [...]` or `files = [...]` with at least one prefix, or delete the pool",
+        ));
+    }
+    if let Some(Listed { value, .. }) = until? {
+        for prefix in &mut prefixes {
+            prefix.until = Some(earliest(prefix.until, value));
+        }
+    }
+    let (source_v4, source_v6) = source_lengths?;
+    Ok(Pool {
+        name: name.value,
+        treatment: treatment?,
+        source_v4,
+        source_v6,
+        prefixes,
+        origin: section.origin,
+    })
+}
+
+fn source_lengths(section: &Section<'_>, problems: &mut Problems) -> Result<(u8, u8), Reported> {
+    let Some(lengths) = section.table("source_prefix", SOURCE_PREFIX, problems)? else {
+        return Ok(SOURCE_LENGTHS);
+    };
+    let v4 = lengths.optional("v4", length(1..=32), problems);
+    let v6 = lengths.optional("v6", length(1..=128), problems);
+    Ok((
+        v4?.map_or(SOURCE_LENGTHS.0, |v4| v4.value),
+        v6?.map_or(SOURCE_LENGTHS.1, |v6| v6.value),
+    ))
+}
+
+fn prefixes(
+    section: &Section<'_>,
+    files: Files<'_>,
+    problems: &mut Problems,
+) -> Result<Vec<PoolPrefix>, Reported> {
+    let written = section.list("prefixes", prefix, problems);
+    let listed = section
+        .list("files", path, problems)
+        .and_then(|names| files.entries(&names, problems));
+    let written = written?.into_iter().map(|prefix| PoolPrefix {
+        prefix: prefix.value,
+        until: None,
+        ticket: None,
+        origin: prefix.origin,
+        from_toml: true,
+    });
+    let listed = listed?.into_iter().map(|entry| PoolPrefix {
+        prefix: entry.value.prefix,
+        until: entry.value.until,
+        ticket: entry.value.ticket,
+        origin: entry.origin,
+        from_toml: false,
+    });
+    Ok(written.chain(listed).collect())
+}
+
+fn earliest(line: Option<Timestamp>, pool: Timestamp) -> Timestamp {
+    line.map_or(pool, |line| line.min(pool))
+}

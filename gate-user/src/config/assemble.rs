@@ -1,0 +1,141 @@
+//! Reads every table of a configuration, and checks what they need of one another.
+
+use gate_common::Role;
+use jiff::Timestamp;
+
+use super::{
+    Classes, Counters, Geoip, InterfaceConfig, Pool, Port25, Submission, Treatment, access, class,
+    classes, counters,
+    files::Files,
+    geoip, interface,
+    names::Taken,
+    needs::{self, Needs},
+    overlaps, port25,
+    problem::{Problems, Reported},
+    schema,
+    section::Section,
+    submission,
+    treatment::Inherited,
+};
+
+/// What the tables say.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) interfaces: Vec<InterfaceConfig>,
+    pub(super) port25: Port25,
+    pub(super) pools: Vec<Pool>,
+    pub(super) submission: Submission,
+    pub(super) geoip: Option<Geoip>,
+    pub(super) classes: Option<Classes>,
+    pub(super) counters: Counters,
+}
+
+/// Reads everything before it gives up on anything, so that all problems are found.
+pub(super) fn assemble(
+    root: &Section<'_>,
+    files: Files<'_>,
+    now: Timestamp,
+    problems: &mut Problems,
+) -> Result<Parts, Reported> {
+    let interfaces = interfaces(root, problems);
+    let section = root.table("port25", schema::PORT25, problems);
+    let (port25, inherited) = port25::read(section, problems);
+    let pools = pools(root, &inherited, files, problems);
+    let section = root.table("submission", schema::SUBMISSION, problems);
+    let submission = submission::read(section, problems);
+    let section = root.table("geoip", schema::GEOIP, problems);
+    let geoip = geoip::read(section, files.directory, problems);
+    let section = root.table("counters", schema::COUNTERS, problems);
+    let counters = counters::read(section, problems);
+    let drafts = drafts(root, files, problems);
+
+    let unlisted = port25.as_ref().ok().map(|port25| port25.unlisted);
+    let needs = Needs {
+        no_pools: matches!(&pools, Ok(pools) if pools.is_empty()),
+        no_classes: matches!(&drafts, Ok(drafts) if drafts.is_empty()),
+        no_geoip: matches!(geoip.geoip, Ok(None)),
+        passes_unlisted: unlisted.is_some_and(Treatment::passes),
+    };
+    if let Ok(interfaces) = &interfaces {
+        needs.check(interfaces, problems);
+    }
+    let pools = pools.and_then(|pools| {
+        let (mut pools, outcome) = readable(pools);
+        overlaps::drop_repeats(&mut pools, problems);
+        overlaps::check_deadlines(&pools, unlisted, now, problems);
+        needs::check_written_prefixes(&pools, problems);
+        outcome.map(|()| pools)
+    });
+    let interfaces = interfaces.map(readable);
+    // Without [geoip], that is what is wrong; its keys need not be missed as well.
+    let uplink = interfaces
+        .iter()
+        .filter(|_| !needs.no_geoip)
+        .flat_map(|(readable, _)| readable)
+        .find(|interface| interface.role == Role::Uplink);
+    let classes = drafts.and_then(|drafts| {
+        classes::combine(drafts, geoip.unknown, geoip.tunnels, uplink, problems)
+    });
+    let (interfaces, outcome) = interfaces?;
+    outcome?;
+    let parts = Parts {
+        interfaces,
+        port25: port25?,
+        pools: pools?,
+        submission: submission?,
+        geoip: geoip.geoip?,
+        classes: classes?,
+        counters: counters?,
+    };
+    needs::check_counters(&parts, problems);
+    Ok(parts)
+}
+
+fn interfaces(
+    root: &Section<'_>,
+    problems: &mut Problems,
+) -> Result<Vec<Result<InterfaceConfig, Reported>>, Reported> {
+    let mut taken = Taken::default();
+    let sections = root.tables("interface", schema::INTERFACE, problems)?;
+    Ok(sections
+        .into_iter()
+        .map(|section| interface::read(section, &mut taken, problems))
+        .collect())
+}
+
+fn pools(
+    root: &Section<'_>,
+    inherited: &Inherited,
+    files: Files<'_>,
+    problems: &mut Problems,
+) -> Result<Vec<Result<Pool, Reported>>, Reported> {
+    let mut taken = Taken::default();
+    let sections = root.tables("access", schema::ACCESS, problems)?;
+    Ok(sections
+        .into_iter()
+        .map(|section| access::read(section, inherited, files, &mut taken, problems))
+        .collect())
+}
+
+fn drafts(
+    root: &Section<'_>,
+    files: Files<'_>,
+    problems: &mut Problems,
+) -> Result<Vec<Result<class::Draft, Reported>>, Reported> {
+    let mut taken = Taken::default();
+    let sections = root.tables("class", schema::CLASS, problems)?;
+    Ok(sections
+        .into_iter()
+        .map(|section| class::read(section, files, &mut taken, problems))
+        .collect())
+}
+
+/// Those that could be read, and whether that is all of them.
+fn readable<T>(read: Vec<Result<T, Reported>>) -> (Vec<T>, Result<(), Reported>) {
+    let mut outcome = Ok(());
+    let readable = read
+        .into_iter()
+        .filter_map(|each| each.map_err(|reported| outcome = Err(reported)).ok())
+        .collect();
+    (readable, outcome)
+}

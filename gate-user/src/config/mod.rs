@@ -1,0 +1,222 @@
+//! The configuration: one TOML file and the list files that it names.
+//!
+//! [`load`] gives a [`Config`] in which every value is valid and every reference resolved, or a [`ConfigError`] with
+//! everything that is wrong, each problem with its place, its cause and what to do. `docs/config.md` describes the keys.
+//!
+//! Invariants, as absences: no I/O but through the reader that the caller passes in, no default that is not documented,
+//! no key that is ignored.
+//!
+//! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
+//! module for each table puts them together (`interface`, `port25` with `treatment`, `access`, `submission`, `geoip`,
+//! `class`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+
+mod access;
+mod assemble;
+mod class;
+mod classes;
+mod counters;
+mod country;
+mod fault;
+mod files;
+mod geoip;
+mod interface;
+mod load;
+mod names;
+mod nearest;
+mod needs;
+mod origin;
+mod overlaps;
+mod port25;
+pub(crate) mod prefix;
+mod problem;
+mod repeats;
+mod schema;
+mod section;
+mod submission;
+#[cfg(test)]
+mod tests;
+mod treatment;
+mod values;
+mod words;
+
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
+
+use gate_common::{Action, Answer, Country, Policy, Role, Scope};
+use ipnet::IpNet;
+use jiff::Timestamp;
+
+pub(crate) use self::{fault::Fault, origin::count};
+pub use self::{
+    load::{load, load_at},
+    origin::{Listed, Origin},
+    problem::{ConfigError, Problem},
+    words::{CountryField, Mode},
+};
+
+/// Reads a text file; `std::fs::read_to_string`, or something in memory.
+pub type Reader<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
+
+/// A configuration that can be put in force.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The file that it was read from.
+    pub file: PathBuf,
+    /// The SHA-256 of that file's text, in hexadecimal. List files are not part of it.
+    pub sha256: String,
+    /// What the gate is attached to; at least one, names differ.
+    pub interfaces: Vec<InterfaceConfig>,
+    /// The rule for port 25.
+    pub port25: Port25,
+    /// The pools of subscriber prefixes; names differ, and no prefix is in two of them.
+    pub pools: Vec<Pool>,
+    /// Which connections get a class.
+    pub submission: Submission,
+    /// Where countries come from; always there if an interface is an uplink.
+    pub geoip: Option<Geoip>,
+    /// The classes; always there if an interface is an uplink.
+    pub classes: Option<Classes>,
+    /// What is counted one by one.
+    pub counters: Counters,
+    /// What the operator should know about it.
+    pub warnings: Vec<Problem>,
+}
+
+/// An interface that the gate is attached to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct InterfaceConfig {
+    /// Its name, as Linux has it.
+    pub name: String,
+    /// What faces it.
+    pub role: Role,
+    /// Which kind of XDP it gets.
+    pub mode: Mode,
+    /// Where it is configured.
+    pub origin: Origin,
+}
+
+/// The rule for what subscribers send to port 25.
+#[derive(Clone, Debug)]
+pub struct Port25 {
+    /// Which segments it judges.
+    pub scope: Scope,
+    /// How sources are treated that no pool names.
+    pub unlisted: Treatment,
+    /// Destinations that stay open; no prefix is listed twice.
+    pub relays: Vec<Listed<IpNet>>,
+}
+
+/// How sources are treated on port 25.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Treatment {
+    /// Whether the rule applies to them.
+    pub policy: Policy,
+    /// How it bites; [`Action::Observe`] where it does not apply.
+    pub action: Action,
+    /// What a refused client hears; [`Answer::Drop`] where nothing is refused.
+    pub answer: Answer,
+}
+
+impl Treatment {
+    /// Port 25 is open.
+    pub const EXEMPT: Self = Self {
+        policy: Policy::Exempt,
+        action: Action::Observe,
+        answer: Answer::Drop,
+    };
+
+    /// Whether port 25 is open.
+    #[must_use]
+    pub const fn passes(self) -> bool {
+        matches!(self.policy, Policy::Exempt)
+    }
+}
+
+/// A pool of subscriber prefixes.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// How its subscribers are treated.
+    pub treatment: Treatment,
+    /// How many leading bits of an IPv4 address one subscriber line keeps, 1 to 32.
+    pub source_v4: u8,
+    /// How many leading bits of an IPv6 address one subscriber line keeps, 1 to 128.
+    pub source_v6: u8,
+    /// Its prefixes, at least one, none twice.
+    pub prefixes: Vec<PoolPrefix>,
+    /// Where it is configured.
+    pub origin: Origin,
+}
+
+/// A prefix of a pool.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolPrefix {
+    /// The prefix.
+    pub prefix: IpNet,
+    /// When the next covering prefix applies instead: the earlier of the pool's deadline and its own.
+    pub until: Option<Timestamp>,
+    /// The operator's note.
+    pub ticket: Option<String>,
+    /// Where it is listed.
+    pub origin: Origin,
+    /// Whether it stands in the configuration itself, where each prefix is counted by itself, or in a list file.
+    pub from_toml: bool,
+}
+
+/// Which connections get a class.
+#[derive(Clone, Debug)]
+pub struct Submission {
+    /// Whether those to port 587 do.
+    pub submission: bool,
+    /// Whether those to port 465 do.
+    pub submissions: bool,
+    /// The servers that they must go to; none is any. No prefix is listed twice.
+    pub servers: Vec<Listed<IpNet>>,
+}
+
+/// Where countries come from.
+#[derive(Clone, Debug)]
+pub struct Geoip {
+    /// The databases, at least one. Relative paths of the file are relative to its directory; these are resolved.
+    pub databases: Vec<PathBuf>,
+    /// Which country of an entry counts first.
+    pub country: CountryField,
+    /// The words that the databases' licence asks for wherever results are shown.
+    pub attribution: Option<String>,
+}
+
+/// The classes, and which of them stand in for others. Indices count in `list`.
+#[derive(Clone, Debug)]
+pub struct Classes {
+    /// The classes, one to [`gate_common::abi::CLASSES`]; names differ, no country and no prefix is in two of them.
+    pub list: Vec<Class>,
+    /// The class of countries that no class names.
+    pub default: usize,
+    /// The class of addresses in no database.
+    pub unknown: usize,
+    /// The class of tunnel prefixes, whose addresses say nothing of a country.
+    pub tunnels: usize,
+}
+
+/// A class of source addresses.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Its countries, none twice.
+    pub countries: Vec<Country>,
+    /// Its prefixes, which go before the country; none twice.
+    pub prefixes: Vec<Listed<IpNet>>,
+    /// Where it is configured.
+    pub origin: Origin,
+}
+
+/// What is counted one by one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counters {
+    /// Sources: one subscriber line or one remote address each.
+    pub sources: bool,
+}

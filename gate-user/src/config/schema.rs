@@ -1,0 +1,342 @@
+//! The keys of the configuration: those that are read, and those that the design has but this version does not.
+//!
+//! What is accepted, what is suggested for a misspelt key and what `docs/config.md` must describe all come from here.
+
+/// A table of the configuration.
+#[derive(Debug)]
+pub(super) struct Table {
+    /// Its path; empty for the top level.
+    pub(super) name: &'static str,
+    /// How it is opened in the file.
+    pub(super) header: &'static str,
+    /// The keys it can have.
+    pub(super) keys: &'static [Key],
+}
+
+/// A key that is read.
+#[derive(Debug)]
+pub(super) struct Key {
+    /// Its name.
+    pub(super) name: &'static str,
+    /// How it may be written.
+    pub(super) example: &'static str,
+}
+
+const fn key(name: &'static str, example: &'static str) -> Key {
+    Key { name, example }
+}
+
+impl Table {
+    pub(super) fn key(&self, name: &str) -> Option<&'static Key> {
+        self.keys.iter().find(|key| key.name == name)
+    }
+
+    /// The path of one of its keys.
+    pub(super) fn path(&self, key: &str) -> String {
+        if self.name.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{}.{key}", self.name)
+        }
+    }
+
+    /// What a message calls it.
+    pub(super) fn title(&self) -> &'static str {
+        if self.header.is_empty() {
+            "the configuration"
+        } else {
+            self.header
+        }
+    }
+}
+
+pub(super) const ROOT: &Table = &Table {
+    name: "",
+    header: "",
+    keys: &[
+        key("interface", "[[interface]]"),
+        key("port25", "[port25]"),
+        key("access", "[[access]]"),
+        key("submission", "[submission]"),
+        key("geoip", "[geoip]"),
+        key("class", "[[class]]"),
+        key("counters", "[counters]"),
+    ],
+};
+
+pub(super) const INTERFACE: &Table = &Table {
+    name: "interface",
+    header: "[[interface]]",
+    keys: &[
+        key("name", "name = \"eth1\""),
+        key("role", "role = \"access\""),
+        key("mode", "mode = \"auto\""),
+    ],
+};
+
+pub(super) const PORT25: &Table = &Table {
+    name: "port25",
+    header: "[port25]",
+    keys: &[
+        key("action", "action = \"observe\""),
+        key("answer", "answer = \"drop\""),
+        key("scope", "scope = \"syn\""),
+        key("relays", "relays = [\"192.0.2.25\"]"),
+        key("unlisted", "unlisted = \"pass\""),
+    ],
+};
+
+pub(super) const ACCESS: &Table = &Table {
+    name: "access",
+    header: "[[access]]",
+    keys: &[
+        key("name", "name = \"dynamic\""),
+        key("prefixes", "prefixes = [\"100.64.0.0/10\"]"),
+        key("files", "files = [\"pools/dynamic.txt\"]"),
+        key("policy", "policy = \"restrict\""),
+        key("action", "action = \"observe\""),
+        key("answer", "answer = \"drop\""),
+        key("until", "until = 2027-01-01T00:00:00+09:00"),
+        key("source_prefix", "source_prefix = { v4 = 32, v6 = 64 }"),
+    ],
+};
+
+pub(super) const SOURCE_PREFIX: &Table = &Table {
+    name: "access.source_prefix",
+    header: "`source_prefix`",
+    keys: &[key("v4", "v4 = 32"), key("v6", "v6 = 64")],
+};
+
+pub(super) const SUBMISSION: &Table = &Table {
+    name: "submission",
+    header: "[submission]",
+    keys: &[
+        key("ports", "ports = [587, 465]"),
+        key("servers", "servers = [\"192.0.2.0/24\"]"),
+    ],
+};
+
+pub(super) const GEOIP: &Table = &Table {
+    name: "geoip",
+    header: "[geoip]",
+    keys: &[
+        key(
+            "databases",
+            "databases = [\"/var/lib/GeoIP/GeoLite2-Country.mmdb\"]",
+        ),
+        key(
+            "attribution",
+            "attribution = \"IP Geolocation by DB-IP (https://db-ip.com)\"",
+        ),
+        key("country", "country = \"country\""),
+        key("unknown", "unknown = \"domestic\""),
+        key("tunnels", "tunnels = \"foreign\""),
+    ],
+};
+
+pub(super) const CLASS: &Table = &Table {
+    name: "class",
+    header: "[[class]]",
+    keys: &[
+        key("name", "name = \"domestic\""),
+        key("countries", "countries = [\"JP\"]"),
+        key("prefixes", "prefixes = [\"198.51.100.0/24\"]"),
+        key("files", "files = [\"classes/own.txt\"]"),
+        key("default", "default = true"),
+    ],
+};
+
+pub(super) const COUNTERS: &Table = &Table {
+    name: "counters",
+    header: "[counters]",
+    keys: &[key("sources", "sources = true")],
+};
+
+/// What the design has but this version does not: refused by name, never ignored.
+#[derive(Debug)]
+pub(super) struct Later {
+    /// The table that it belongs to.
+    table: &'static str,
+    /// The key.
+    key: &'static str,
+    /// The value, if only that one is not built.
+    value: Option<&'static str>,
+    /// What to write instead.
+    pub(super) hint: &'static str,
+}
+
+impl Later {
+    /// As a message names it.
+    pub(super) fn title(&self) -> String {
+        let Self { table, key, .. } = self;
+        match self.value {
+            Some(value) => format!("{table}.{key} = \"{value}\""),
+            None if table.is_empty() => format!("[{key}]"),
+            None => format!("{table}.{key}"),
+        }
+    }
+}
+
+const fn later(table: &'static str, key: &'static str, hint: &'static str) -> Later {
+    Later {
+        table,
+        key,
+        value: None,
+        hint,
+    }
+}
+
+const fn later_value(
+    table: &'static str,
+    key: &'static str,
+    value: &'static str,
+    hint: &'static str,
+) -> Later {
+    Later {
+        table,
+        key,
+        value: Some(value),
+        hint,
+    }
+}
+
+const WRITE_DROP: &str = "write `answer = \"drop\"`: a refused client waits for its time-out";
+const WRITE_OBSERVE: &str =
+    "write `action = \"observe\"` to count only, or `action = \"enforce\"` to refuse";
+const NO_DATE: &str = "leave it out: what is written applies as soon as it is loaded";
+const READ_TAG: &str =
+    "leave it out: the class of a connection can be read with `gate flow SRC:PORT DST:PORT`";
+
+/// Everything that is refused by name because it is not built yet.
+pub(super) const LATER: &[Later] = &[
+    later(
+        "interface",
+        "identity",
+        "leave it out: the address in the packet names the subscriber",
+    ),
+    later(
+        "interface",
+        "vlans",
+        "leave it out: the role holds for every VLAN of the interface",
+    ),
+    later(
+        "interface",
+        "stripped",
+        "leave it out: frames without a tag have the role of the interface",
+    ),
+    later_value("port25", "answer", "reset", WRITE_DROP),
+    later_value("port25", "answer", "prohibited", WRITE_DROP),
+    later_value("port25", "action", "throttle", WRITE_OBSERVE),
+    later(
+        "port25",
+        "answer_from",
+        "leave it out: with `answer = \"drop\"` nothing is sent",
+    ),
+    later("port25", "throttle", WRITE_OBSERVE),
+    later_value("access", "answer", "reset", WRITE_DROP),
+    later_value("access", "answer", "prohibited", WRITE_DROP),
+    later_value("access", "action", "throttle", WRITE_OBSERVE),
+    later(
+        "access",
+        "relays",
+        "leave it out: the relays of [port25] hold for every pool",
+    ),
+    later("access", "effective_from", NO_DATE),
+    later(
+        "geoip",
+        "guard",
+        "leave it out: compare the database's size in `gate check` before you load it",
+    ),
+    later("class", "mark", READ_TAG),
+    later("class", "dscp", READ_TAG),
+    later(
+        "class",
+        "connections",
+        "leave it out: a class is counted, not limited",
+    ),
+    later("class", "effective_from", NO_DATE),
+    later("", "tags", READ_TAG),
+    later(
+        "counters",
+        "retention",
+        "leave it out: entries go when the table is full, the least recently seen first",
+    ),
+];
+
+/// The entry of [`LATER`] for this key whatever its value.
+pub(super) fn later_key(table: &Table, key: &str) -> Option<&'static Later> {
+    LATER
+        .iter()
+        .find(|later| later.value.is_none() && later.table == table.name && later.key == key)
+}
+
+/// The entry of [`LATER`] for this value of the key.
+pub(super) fn later_word(table: &Table, key: &str, word: &str) -> Option<&'static Later> {
+    LATER
+        .iter()
+        .find(|later| later.value == Some(word) && later.table == table.name && later.key == key)
+}
+
+/// Why a key that somebody may look for does not exist and will not.
+pub(super) fn never(table: &Table, key: &str) -> Option<&'static str> {
+    let judges_subscribers = matches!(table.name, "port25" | "access");
+    (judges_subscribers && matches!(key, "port" | "ports")).then_some(
+        "only port 25 can be refused from subscribers; 587 and 465 always stay open to them",
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
+    const TABLES: [&Table; 9] = [
+        ROOT,
+        INTERFACE,
+        PORT25,
+        ACCESS,
+        SOURCE_PREFIX,
+        SUBMISSION,
+        GEOIP,
+        CLASS,
+        COUNTERS,
+    ];
+
+    #[test]
+    fn every_key_is_documented() {
+        for table in TABLES {
+            for key in table.keys {
+                let title = if table.name.is_empty() {
+                    key.example.to_owned()
+                } else {
+                    table.path(key.name)
+                };
+                assert!(
+                    DOCUMENTATION.contains(&format!("`{title}`")),
+                    "docs/config.md says nothing about `{title}`"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn everything_that_comes_later_is_documented_with_its_hint() {
+        for later in LATER {
+            let row = format!("| `{}` | {} |\n", later.title(), later.hint);
+            assert!(DOCUMENTATION.contains(&row), "docs/config.md lacks {row}");
+        }
+    }
+
+    #[test]
+    fn what_comes_later_belongs_to_a_table_and_is_no_key_of_it() {
+        let names: BTreeSet<_> = TABLES.iter().map(|table| table.name).collect();
+        for later in LATER {
+            assert!(names.contains(later.table), "{later:?}");
+            let table = TABLES.iter().find(|table| table.name == later.table);
+            let known = table.unwrap().key(later.key).is_some();
+            assert_eq!(known, later.value.is_some(), "{later:?}");
+        }
+    }
+}

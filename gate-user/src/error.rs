@@ -1,0 +1,175 @@
+//! Everything that can go wrong, and what it means for the exit code.
+
+use crate::{
+    attach::AttachError,
+    config::ConfigError,
+    generation::{RulesError, manifest::ManifestError},
+    geoip::GeoipError,
+    kernel::KernelError,
+    pins::PinsError,
+};
+
+/// The exit codes of every command.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// It worked, and all is well.
+    Ok = 0,
+    /// It failed.
+    Failed = 1,
+    /// The command line, the configuration or the data that it names is wrong.
+    Usage = 2,
+    /// The gate is degraded or open, or its daemon is dead.
+    Degraded = 3,
+    /// Another program, or another gate, is in the way.
+    Conflict = 4,
+}
+
+/// Why a command failed.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The configuration is invalid.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// A country database cannot be used.
+    #[error(transparent)]
+    Geoip(#[from] GeoipError),
+    /// The configuration asks for more than the tables hold.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// The pins are not in order.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The kernel refused something.
+    #[error(transparent)]
+    Kernel(#[from] KernelError),
+    /// An interface cannot have the program.
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    /// A capability is missing.
+    #[error("this needs the capabilities {}, and the process lacks {}", crate::privilege::NEEDED.join(", "), missing.join(", "))]
+    Privilege {
+        /// Those that are missing.
+        missing: Vec<&'static str>,
+    },
+    /// The process was told to end before anything new was in force.
+    #[error("told to end: nothing new was put in force")]
+    Cancelled,
+    /// Something failed, and taking back what was done before failed as well.
+    #[error("{error}; and taking back what was done failed: {clean_up}")]
+    HalfDone {
+        /// What failed first.
+        error: Box<Error>,
+        /// What failed then.
+        clean_up: Box<Error>,
+    },
+    /// No generation is loaded.
+    #[error("{pins}: no gate is loaded here", pins = pins.display())]
+    NotLoaded {
+        /// Where it was looked for.
+        pins: std::path::PathBuf,
+    },
+    /// A connection has no tag.
+    #[error(
+        "{connection}: no tag: not a submission connection that this gate saw, or one too long ago"
+    )]
+    NoTag {
+        /// The connection.
+        connection: String,
+    },
+    /// The system failed at something that hardly ever fails.
+    #[error("cannot {action}: {error}")]
+    System {
+        /// What was tried.
+        action: &'static str,
+        /// What the system said.
+        error: std::io::Error,
+    },
+}
+
+impl Error {
+    /// The exit code of a command that fails so.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Config(_) | Self::Geoip(_) | Self::Rules(_) => Exit::Usage,
+            Self::HalfDone { error, .. } => error.exit(),
+            Self::Pins(
+                PinsError::Unsafe { .. }
+                | PinsError::Locked { .. }
+                | PinsError::Foreign { .. }
+                | PinsError::OtherVersion { .. },
+            )
+            | Self::Kernel(KernelError::Incompatible { .. })
+            | Self::Attach(AttachError::Foreign { .. }) => Exit::Conflict,
+            Self::Pins(_)
+            | Self::Kernel(_)
+            | Self::Attach(_)
+            | Self::Privilege { .. }
+            | Self::Cancelled
+            | Self::NotLoaded { .. }
+            | Self::NoTag { .. }
+            | Self::System { .. } => Exit::Failed,
+        }
+    }
+
+    /// What to do about it; nothing where the message says it already.
+    #[must_use]
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            // Each problem of a configuration carries its own.
+            Self::Config(_) | Self::Cancelled => None,
+            Self::Geoip(error) => Some(error.hint()),
+            Self::Rules(_) => {
+                Some("count fewer objects: prefixes from `files` are counted by pool".to_owned())
+            }
+            Self::Pins(error) => Some(error.hint()),
+            Self::Kernel(error) => Some(error.hint()),
+            Self::Attach(error) => Some(error.hint()),
+            Self::Privilege { .. } => Some("run it as root, for example with sudo".to_owned()),
+            Self::NotLoaded { .. } => Some("start it with `gate run --config FILE`".to_owned()),
+            Self::NoTag { .. } => {
+                Some("`gate lookup ADDRESS` says what class the source address has now".to_owned())
+            }
+            Self::HalfDone { .. } | Self::System { .. } => {
+                Some("`gate status` shows what is in force".to_owned())
+            }
+        }
+    }
+
+    /// This error, after an attempt to take back what was done before.
+    pub(crate) fn after<E: Into<Self>>(self, clean_up: Result<(), E>) -> Self {
+        match clean_up {
+            Ok(()) => self,
+            Err(clean_up) => Self::HalfDone {
+                error: Box::new(self),
+                clean_up: Box::new(clean_up.into()),
+            },
+        }
+    }
+
+    pub(crate) fn system(action: &'static str) -> impl FnOnce(std::io::Error) -> Self {
+        move |error| Self::System { action, error }
+    }
+}
+
+impl From<ManifestError> for Error {
+    fn from(error: ManifestError) -> Self {
+        Self::Kernel(error.into())
+    }
+}
+
+/// An error of a library with everything that lies behind it: the cause is often at the end of the chain.
+pub(crate) fn whole(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let cause_text = cause.to_string();
+        if !text.contains(&cause_text) {
+            text.push_str(": ");
+            text.push_str(&cause_text);
+        }
+        source = cause.source();
+    }
+    text
+}

@@ -1,0 +1,69 @@
+//! A generation in memory, for whatever decides about packets without the kernel: today the tests that hold the kernel
+//! program against it.
+
+use std::collections::HashMap;
+
+use gate_common::{
+    Addr,
+    abi::{Interface, Rule, Settings},
+    decide::Tables,
+};
+
+use super::{plan::Plan, table::PrefixTable};
+
+/// The tables of a plan, with interfaces under indices of the caller's choice.
+#[derive(Clone, Debug)]
+pub struct HostTables<'a> {
+    plan: &'a Plan,
+    interfaces: HashMap<u32, Interface>,
+}
+
+impl<'a> HostTables<'a> {
+    /// `index` gives the index of an interface by its name.
+    pub fn new(plan: &'a Plan, index: impl Fn(&str) -> Option<u32>) -> Self {
+        let interfaces = plan
+            .interfaces
+            .iter()
+            .filter_map(|(name, it)| Some((index(name)?, *it)))
+            .collect();
+        Self { plan, interfaces }
+    }
+}
+
+fn number(table: &PrefixTable, addr: Addr) -> Option<u32> {
+    table.longest(addr).map(|(_, number)| number)
+}
+
+impl Tables for HostTables<'_> {
+    fn settings(&self) -> Option<&Settings> {
+        Some(&self.plan.settings)
+    }
+
+    fn interface(&self, index: u32) -> Option<Interface> {
+        self.interfaces.get(&index).copied()
+    }
+
+    fn access(&self, source: Addr) -> Option<u32> {
+        number(&self.plan.access, source)
+    }
+
+    fn rule(&self, rule: u32) -> Option<Rule> {
+        self.plan.rules.get(rule as usize).copied()
+    }
+
+    fn relay(&self, destination: Addr) -> Option<u32> {
+        number(&self.plan.relays, destination)
+    }
+
+    fn server(&self, destination: Addr) -> bool {
+        number(&self.plan.servers, destination).is_some()
+    }
+
+    fn class_prefix(&self, source: Addr) -> Option<u32> {
+        number(&self.plan.class_prefixes, source).and_then(|it| it.checked_sub(1))
+    }
+
+    fn country(&self, source: Addr) -> Option<u32> {
+        number(&self.plan.country_prefixes, source)
+    }
+}

@@ -1,0 +1,202 @@
+//! What the numbers of a generation mean.
+//!
+//! The manifest travels with its generation, in a map pinned beside the tables, so that every answer about what is
+//! loaded comes from what is loaded and not from today's files.
+
+use std::{collections::BTreeMap, path::PathBuf};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use gate_common::abi;
+
+/// Everything that a reader needs to put words to a generation's numbers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Manifest {
+    /// [`abi::ABI_VERSION`].
+    pub abi: u32,
+    /// The number of the generation.
+    pub number: u32,
+    /// When it was made.
+    pub loaded_at: Timestamp,
+    /// The configuration file that it was made from.
+    pub config: PathBuf,
+    /// The SHA-256 of that file, in hexadecimal digits.
+    pub config_sha256: String,
+    /// The interfaces, in the order of the configuration.
+    pub interfaces: Vec<Interface>,
+    /// The pools, in the order of the configuration.
+    pub pools: Vec<Pool>,
+    /// The prefixes that are counted one by one.
+    pub prefixes: Vec<CountedPrefix>,
+    /// The relays.
+    pub relays: Vec<Relay>,
+    /// The classes, by number.
+    pub classes: Vec<Class>,
+    /// The databases.
+    pub databases: Vec<Database>,
+    /// The words that the databases' licences ask for wherever results are shown.
+    pub attribution: Vec<String>,
+    /// How many prefixes each table has, by the name of its map.
+    pub tables: BTreeMap<String, usize>,
+}
+
+/// An interface of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// Its role.
+    pub role: String,
+    /// Where the program is to run: `native`, `generic` or `auto`.
+    pub mode: String,
+    /// Its counter.
+    pub counter: u32,
+}
+
+/// A pool of the configuration.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Pool {
+    /// Its name.
+    pub name: String,
+    /// Its policy.
+    pub policy: String,
+    /// What a restricted pool's rule does; nothing for an exempt one.
+    pub action: Option<String>,
+    /// What a refused client hears; nothing where nothing is refused.
+    pub answer: Option<String>,
+    /// Its counter.
+    pub counter: u32,
+}
+
+/// A prefix that the configuration itself names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CountedPrefix {
+    /// The index of the pool.
+    pub pool: usize,
+    /// The prefix.
+    pub prefix: String,
+    /// Its counter.
+    pub counter: u32,
+}
+
+/// A relay.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Relay {
+    /// The prefix.
+    pub prefix: String,
+    /// Its counter.
+    pub counter: u32,
+}
+
+/// A class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Class {
+    /// Its name.
+    pub name: String,
+    /// Its counter.
+    pub counter: u32,
+}
+
+/// A country database.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Database {
+    /// The file.
+    pub path: PathBuf,
+    /// What it calls itself.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// When it was built.
+    pub built: Timestamp,
+    /// The SHA-256 of the file, in hexadecimal digits.
+    pub sha256: String,
+    /// How many IPv4 networks have a country.
+    pub networks_v4: usize,
+    /// How many IPv6 networks have a country.
+    pub networks_v6: usize,
+    /// How many countries there are.
+    pub countries: usize,
+}
+
+/// A manifest that is not what this program writes.
+#[derive(Debug, thiserror::Error)]
+pub enum ManifestError {
+    /// It is not JSON, or lacks something.
+    #[error("the manifest of the loaded generation cannot be read")]
+    Unreadable(#[from] serde_json::Error),
+    /// Another version of the program wrote it.
+    #[error(
+        "the manifest of the loaded generation has ABI version {found}, this program has {}",
+        abi::ABI_VERSION
+    )]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+}
+
+impl Manifest {
+    /// The bytes that travel with the generation.
+    pub fn to_bytes(&self) -> Result<Vec<u8>, ManifestError> {
+        Ok(serde_json::to_vec(self)?)
+    }
+
+    /// Reads the bytes back; what follows the first null byte is filling.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        let manifest: Self = serde_json::from_slice(text)?;
+        if manifest.abi == abi::ABI_VERSION {
+            Ok(manifest)
+        } else {
+            Err(ManifestError::Version {
+                found: manifest.abi,
+            })
+        }
+    }
+
+    /// The counter of every object that has one, by the object's name.
+    #[must_use]
+    pub fn counters(&self) -> BTreeMap<Counted, u32> {
+        let interfaces = self
+            .interfaces
+            .iter()
+            .map(|it| (Counted::Interface(it.name.clone()), it.counter));
+        let pools = self
+            .pools
+            .iter()
+            .map(|it| (Counted::Pool(it.name.clone()), it.counter));
+        let prefixes = self.prefixes.iter().filter_map(|it| {
+            let pool = self.pools.get(it.pool)?.name.clone();
+            Some((Counted::Prefix(pool, it.prefix.clone()), it.counter))
+        });
+        let relays = self
+            .relays
+            .iter()
+            .map(|it| (Counted::Relay(it.prefix.clone()), it.counter));
+        let classes = self
+            .classes
+            .iter()
+            .map(|it| (Counted::Class(it.name.clone()), it.counter));
+        interfaces
+            .chain(pools)
+            .chain(prefixes)
+            .chain(relays)
+            .chain(classes)
+            .collect()
+    }
+}
+
+/// An object that is counted one by one, by what makes it the same object in the next generation.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Counted {
+    /// An interface, by name.
+    Interface(String),
+    /// A pool, by name.
+    Pool(String),
+    /// A prefix, by pool and prefix.
+    Prefix(String, String),
+    /// A relay, by prefix.
+    Relay(String),
+    /// A class, by name.
+    Class(String),
+}

@@ -1,0 +1,40 @@
+//! The userspace half of the gate, as a library: configuration, country databases, generations, and the kernel's maps.
+//!
+//! The binary `gate` is a thin shell around it. Pure parts ([`config`], [`generation`], [`report`]'s texts) take values
+//! and return values; [`sys`], [`kernel`], [`attach`] and [`pins`] are the parts that touch the system.
+
+pub mod attach;
+pub mod check;
+pub mod clock;
+pub mod config;
+pub mod detach;
+mod error;
+pub mod generation;
+pub mod geoip;
+pub mod kernel;
+mod lists;
+pub mod load;
+pub mod object;
+#[cfg(feature = "log")]
+pub mod packet_log;
+pub mod pins;
+pub mod privilege;
+mod progress;
+pub mod report;
+pub mod run;
+pub mod sys;
+pub mod view;
+
+pub use error::{Error, Exit};
+pub use progress::Progress;
+
+/// Bytes as hexadecimal digits.
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes
+        .iter()
+        .fold(String::with_capacity(2 * bytes.len()), |mut text, byte| {
+            let _ = write!(text, "{byte:02x}");
+            text
+        })
+}

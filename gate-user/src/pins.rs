@@ -1,0 +1,524 @@
+//! The directory on bpffs where everything of the gate that outlives its daemon is pinned, and the lock on it.
+//!
+//! ```text
+//! DIR/                      locked by whoever changes anything below
+//!   v1/                     one directory a version of the map ABI
+//!     maps/NAME             state maps and maps of maps
+//!     program               the XDP program
+//!     links/INTERFACE       one link an interface
+//!     generations/7/NAME    the tables of generation 7, read-only
+//!     current               -> generations/7
+//! ```
+//!
+//! What is here is the truth about what runs; there is no other state.
+
+use std::{
+    ffi::OsStr,
+    fs::{self, DirBuilder, File, Permissions},
+    io,
+    os::unix::fs::{DirBuilderExt as _, MetadataExt as _, PermissionsExt as _, symlink},
+    path::{Path, PathBuf},
+    thread,
+    time::Duration,
+};
+
+use gate_common::abi::ABI_VERSION;
+use nix::{
+    errno::Errno,
+    fcntl::{Flock, FlockArg},
+    sys::statfs::{BPF_FS_MAGIC, statfs},
+    unistd::Uid,
+};
+
+use crate::sys::XdpLink;
+
+/// How often, and how long apart, a held lock is tried again: `status` holds it for an instant to see whether a daemon
+/// does.
+const TRIES: u32 = 20;
+const PAUSE: Duration = Duration::from_millis(25);
+
+/// The permissions of the directory.
+const PRIVATE: u32 = 0o700;
+/// Permissions that the directory must not have.
+const OTHERS_WRITE: u32 = 0o022;
+
+/// Where the pins are.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pins {
+    root: PathBuf,
+}
+
+/// The right to change what is pinned; given up when dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _flock: Flock<File>,
+    /// Whether the directory was made for it.
+    made_directory: bool,
+}
+
+/// What is wrong with the directory of the pins.
+#[derive(Debug, thiserror::Error)]
+pub enum PinsError {
+    /// The file system is not bpffs.
+    #[error("{path}: not on a BPF file system", path = path.display())]
+    NotBpffs {
+        /// The directory looked at.
+        path: PathBuf,
+    },
+    /// Others can change what is in the directory.
+    #[error("{path}: the directory belongs to somebody else, or others may write to it", path = path.display())]
+    Unsafe {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// Somebody else is changing what is pinned.
+    #[error("{path}: another gate holds the lock", path = path.display())]
+    Locked {
+        /// The directory.
+        path: PathBuf,
+    },
+    /// An operation on the directory or on a file in it failed.
+    #[error("{path}: cannot {action}: {error}", path = path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// On what.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Something that the gate did not put there.
+    #[error("{path}: not a pin of the gate", path = path.display())]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Pins of another version of the map ABI.
+    #[error("{path}: pins of a gate with another map ABI than this one's version {ABI_VERSION}", path = path.display())]
+    OtherVersion {
+        /// The directory.
+        path: PathBuf,
+    },
+}
+
+impl PinsError {
+    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |error| Self::Io {
+            action,
+            path,
+            error,
+        }
+    }
+
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::NotBpffs { .. } => {
+                "mount one with `mount -t bpf bpf /sys/fs/bpf`, or name one with --pins".to_owned()
+            }
+            Self::Locked { path } => {
+                format!(
+                    "a gate daemon runs already: `fuser {path}` shows it; stop it first",
+                    path = path.display()
+                )
+            }
+            Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
+                "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".to_owned()
+            }
+            Self::Io { .. } => {
+                "look at the directory with `ls -la`; it must be on bpffs and writable".to_owned()
+            }
+            Self::Unsafe { path } => format!(
+                "find out who made it; `rm -r {path}` if it is nobody's, or name another directory with --pins",
+                path = path.display()
+            ),
+            Self::Foreign { path } => format!(
+                "find out who pinned it; remove it with `rm {path}`, or name another directory with --pins",
+                path = path.display()
+            ),
+            Self::OtherVersion { .. } => {
+                "run `gate detach` of the version that made them, then start again".to_owned()
+            }
+        }
+    }
+}
+
+impl Pins {
+    /// The pins in `root`; a relative path starts where the process does.
+    pub fn new(root: &Path) -> io::Result<Self> {
+        Ok(Self {
+            root: std::path::absolute(root)?,
+        })
+    }
+
+    /// The directory that the lock is on.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    fn version(&self) -> PathBuf {
+        self.root.join(format!("v{ABI_VERSION}"))
+    }
+
+    /// Where the maps are.
+    #[must_use]
+    pub fn maps(&self) -> PathBuf {
+        self.version().join("maps")
+    }
+
+    /// Where a map is.
+    #[must_use]
+    pub fn map(&self, name: &str) -> PathBuf {
+        self.maps().join(name)
+    }
+
+    /// Where the program is.
+    #[must_use]
+    pub fn program(&self) -> PathBuf {
+        self.version().join("program")
+    }
+
+    fn links(&self) -> PathBuf {
+        self.version().join("links")
+    }
+
+    /// Where the link of an interface is.
+    #[must_use]
+    pub fn link(&self, interface: &str) -> PathBuf {
+        self.links().join(encode(interface))
+    }
+
+    fn generations(&self) -> PathBuf {
+        self.version().join("generations")
+    }
+
+    /// Where the tables of a generation are.
+    #[must_use]
+    pub fn generation(&self, number: u32) -> PathBuf {
+        self.generations().join(number.to_string())
+    }
+
+    /// The link to the tables of the generation in force.
+    #[must_use]
+    pub fn current(&self) -> PathBuf {
+        self.version().join("current")
+    }
+
+    /// What becomes [`Pins::current`] by a rename.
+    fn next(&self) -> PathBuf {
+        self.version().join("next")
+    }
+
+    /// Whether anything is pinned by a gate of this version.
+    #[must_use]
+    pub fn exist(&self) -> bool {
+        self.version().is_dir()
+    }
+
+    /// Whether the directory is, or can be made, on a BPF file system.
+    pub fn check_file_system(&self) -> Result<(), PinsError> {
+        let existing = self
+            .root
+            .ancestors()
+            .find(|path| path.exists())
+            .unwrap_or(Path::new("/"));
+        let found =
+            statfs(existing).map_err(|errno| PinsError::io("look at", existing)(errno.into()))?;
+        if found.filesystem_type() == BPF_FS_MAGIC {
+            Ok(())
+        } else {
+            Err(PinsError::NotBpffs {
+                path: self.root.clone(),
+            })
+        }
+    }
+
+    /// Takes the lock, making the directory if it is not there.
+    pub fn lock(&self) -> Result<Lock, PinsError> {
+        self.check_file_system()?;
+        for _ in 0..TRIES {
+            let made_directory = self.make_root()?;
+            let Some(file) = self.open_root()? else {
+                continue;
+            };
+            match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+                Ok(flock) if self.is_root(&flock)? => {
+                    self.check_safety()?;
+                    return Ok(Lock {
+                        _flock: flock,
+                        made_directory,
+                    });
+                }
+                // Whoever had the lock removed the directory meanwhile: this is a lock on nothing.
+                Ok(_) => {}
+                Err((_, Errno::EWOULDBLOCK)) => thread::sleep(PAUSE),
+                Err((_, errno)) => return Err(PinsError::io("lock", &self.root)(errno.into())),
+            }
+        }
+        Err(PinsError::Locked {
+            path: self.root.clone(),
+        })
+    }
+
+    /// Makes the directory, for its owner only: whoever can open it can lock it. Says whether it was not there.
+    fn make_root(&self) -> Result<bool, PinsError> {
+        if let Some(parent) = self.root.parent() {
+            fs::create_dir_all(parent).map_err(PinsError::io("make the directory", parent))?;
+        }
+        match DirBuilder::new().mode(PRIVATE).create(&self.root) {
+            Ok(()) => Ok(true),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+            Err(error) => Err(PinsError::io("make the directory", &self.root)(error)),
+        }
+    }
+
+    fn open_root(&self) -> Result<Option<File>, PinsError> {
+        match File::open(&self.root) {
+            Ok(file) => Ok(Some(file)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(PinsError::io("open", &self.root)(error)),
+        }
+    }
+
+    /// Whether `file` is the directory that has its name now.
+    fn is_root(&self, file: &File) -> Result<bool, PinsError> {
+        let opened = file
+            .metadata()
+            .map_err(PinsError::io("look at", &self.root))?;
+        match fs::metadata(&self.root) {
+            Ok(named) => Ok((named.dev(), named.ino()) == (opened.dev(), opened.ino())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(PinsError::io("look at", &self.root)(error)),
+        }
+    }
+
+    /// Makes sure that nobody else can change what is in the directory, or lock it.
+    fn check_safety(&self) -> Result<(), PinsError> {
+        let found = fs::metadata(&self.root).map_err(PinsError::io("look at", &self.root))?;
+        if found.uid() != Uid::effective().as_raw() || found.mode() & OTHERS_WRITE != 0 {
+            return Err(PinsError::Unsafe {
+                path: self.root.clone(),
+            });
+        }
+        fs::set_permissions(&self.root, Permissions::from_mode(PRIVATE))
+            .map_err(PinsError::io("change the permissions of", &self.root))
+    }
+
+    /// Whether somebody holds the lock, which a daemon does for as long as it lives.
+    pub fn locked(&self) -> Result<bool, PinsError> {
+        let Some(file) = self.open_root()? else {
+            return Ok(false);
+        };
+        match Flock::lock(file, FlockArg::LockSharedNonblock) {
+            Ok(_) => Ok(false),
+            Err((_, Errno::EWOULDBLOCK)) => Ok(true),
+            Err((_, errno)) => Err(PinsError::io("lock", &self.root)(errno.into())),
+        }
+    }
+
+    /// Removes the directory again if it was made for the lock and is still empty.
+    pub fn take_back(&self, lock: &Lock) {
+        if lock.made_directory {
+            // Not empty means that it is in use, and then it stays.
+            let _ = fs::remove_dir(&self.root);
+        }
+    }
+
+    /// Makes sure that nothing but the gate's own pins is in the directory.
+    pub fn check_ownership(&self) -> Result<(), PinsError> {
+        let version = self.version();
+        for path in list(&self.root)? {
+            if path != version {
+                let other = file_name(&path)
+                    .strip_prefix('v')
+                    .is_some_and(|it| it.parse::<u32>().is_ok());
+                return Err(if other {
+                    PinsError::OtherVersion { path }
+                } else {
+                    PinsError::Foreign { path }
+                });
+            }
+        }
+        let known = [
+            self.maps(),
+            self.program(),
+            self.links(),
+            self.generations(),
+            self.current(),
+            self.next(),
+        ];
+        if version.exists()
+            && let Some(path) = list(&version)?
+                .into_iter()
+                .find(|path| !known.contains(path))
+        {
+            return Err(PinsError::Foreign { path });
+        }
+        if self.links().is_dir()
+            && let Some(path) = list(&self.links())?
+                .into_iter()
+                .find(|path| XdpLink::open(path).is_err())
+        {
+            return Err(PinsError::Foreign { path });
+        }
+        Ok(())
+    }
+
+    /// Makes the directories.
+    pub fn create(&self) -> Result<(), PinsError> {
+        for path in [self.maps(), self.links(), self.generations()] {
+            fs::create_dir_all(&path).map_err(PinsError::io("make the directory", &path))?;
+        }
+        Ok(())
+    }
+
+    /// The interfaces that have a link.
+    pub fn linked(&self) -> Result<Vec<String>, PinsError> {
+        if !self.links().is_dir() {
+            return Ok(Vec::new());
+        }
+        Ok(list(&self.links())?
+            .iter()
+            .map(|path| decode(&file_name(path)))
+            .collect())
+    }
+
+    /// Gives the link of an interface to the interface's new name.
+    pub fn rename_link(&self, from: &str, to: &str) -> Result<(), PinsError> {
+        let path = self.link(from);
+        fs::rename(&path, self.link(to)).map_err(PinsError::io("rename", &path))
+    }
+
+    /// Points [`Pins::current`] to a generation.
+    pub fn set_current(&self, number: u32) -> Result<(), PinsError> {
+        let current = self.current();
+        // One rename, so that readers find the old one or the new one.
+        let new = self.next();
+        remove_if_there(&new)?;
+        let target = Path::new("generations").join(number.to_string());
+        symlink(&target, &new).map_err(PinsError::io("make the link", &new))?;
+        fs::rename(&new, &current).map_err(PinsError::io("replace", &current))
+    }
+
+    /// Makes an empty directory for the tables of a generation, and returns it.
+    pub fn create_generation(&self, number: u32) -> Result<PathBuf, PinsError> {
+        let path = self.generation(number);
+        remove_tree(&path)?;
+        fs::create_dir_all(&path).map_err(PinsError::io("make the directory", &path))?;
+        Ok(path)
+    }
+
+    /// Unpins the tables of every generation but one.
+    pub fn remove_other_generations(&self, number: u32) -> Result<(), PinsError> {
+        let keep = self.generation(number);
+        for path in list(&self.generations())? {
+            if path != keep {
+                remove_tree(&path)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Unpins the tables of a generation.
+    pub fn remove_generation(&self, number: u32) -> Result<(), PinsError> {
+        remove_tree(&self.generation(number))
+    }
+
+    /// Removes a pin.
+    pub fn remove(&self, path: &Path) -> Result<(), PinsError> {
+        remove_if_there(path)
+    }
+
+    /// Removes everything that a gate of this version pinned, links first, and then the directory if it is empty.
+    pub fn remove_all(&self) -> Result<(), PinsError> {
+        self.remove_all_but_root()?;
+        // Others may have pins of their own there.
+        let _ = fs::remove_dir(&self.root);
+        Ok(())
+    }
+
+    /// Removes everything that a gate of this version pinned, links first.
+    pub fn remove_all_but_root(&self) -> Result<(), PinsError> {
+        for path in [
+            self.links(),
+            self.current(),
+            self.next(),
+            self.program(),
+            self.generations(),
+            self.maps(),
+            self.version(),
+        ] {
+            remove_tree(&path)?;
+        }
+        Ok(())
+    }
+}
+
+fn list(directory: &Path) -> Result<Vec<PathBuf>, PinsError> {
+    let entries = fs::read_dir(directory).map_err(PinsError::io("list", directory))?;
+    let mut paths = entries
+        .map(|entry| entry.map(|entry| entry.path()))
+        .collect::<io::Result<Vec<_>>>()
+        .map_err(PinsError::io("list", directory))?;
+    paths.sort();
+    Ok(paths)
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name()
+        .map(OsStr::to_string_lossy)
+        .unwrap_or_default()
+        .into_owned()
+}
+
+fn remove_if_there(path: &Path) -> Result<(), PinsError> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(PinsError::io("remove", path)(error))
+        }
+        _ => Ok(()),
+    }
+}
+
+fn remove_tree(path: &Path) -> Result<(), PinsError> {
+    if path.is_dir() && !path.is_symlink() {
+        for child in list(path)? {
+            remove_tree(&child)?;
+        }
+        fs::remove_dir(path).map_err(PinsError::io("remove", path))
+    } else {
+        remove_if_there(path)
+    }
+}
+
+/// An interface name as a file name: bpffs takes no dots, and interfaces of VLANs have them.
+fn encode(interface: &str) -> String {
+    interface.replace('%', "%25").replace('.', "%2e")
+}
+
+fn decode(file: &str) -> String {
+    file.replace("%2e", ".").replace("%25", "%")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn interface_names_come_back() {
+        for name in ["eth0", "eth0.100", "a%2e", "%", "..", "x%25y.z"] {
+            let file = encode(name);
+            assert!(!file.contains('.'), "{file}");
+            assert_eq!(decode(&file), name);
+        }
+    }
+
+    #[test]
+    fn a_directory_elsewhere_is_refused() {
+        let pins = Pins::new(Path::new("/proc/gate")).unwrap();
+        assert!(matches!(pins.lock(), Err(PinsError::NotBpffs { .. })));
+    }
+}

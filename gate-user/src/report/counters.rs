@@ -1,0 +1,515 @@
+//! `gate counters`: how many packets got which verdict, and whose they were.
+
+use std::io;
+
+use gate_common::{
+    Country, Reason, Role, Verdict,
+    abi::{Packets, SourceKey},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Report, Table};
+use crate::{
+    clock,
+    error::Error,
+    generation::{Manifest, Prefix},
+    kernel::{self, KernelError, Maps},
+    pins::Pins,
+    sys::Access,
+    view,
+};
+
+/// Packets by verdict.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Verdicts {
+    /// [`Verdict::Passed`].
+    pub passed: u64,
+    /// [`Verdict::Refused`].
+    pub refused: u64,
+    /// [`Verdict::Observed`].
+    pub observed: u64,
+    /// [`Verdict::Tagged`].
+    pub tagged: u64,
+    /// [`Verdict::Unparsed`].
+    pub unparsed: u64,
+}
+
+impl Verdicts {
+    fn add(&mut self, other: &Packets) {
+        let Packets {
+            passed,
+            refused,
+            observed,
+            tagged,
+            unparsed,
+        } = other;
+        self.passed += passed;
+        self.refused += refused;
+        self.observed += observed;
+        self.tagged += tagged;
+        self.unparsed += unparsed;
+    }
+
+    fn sum<'a>(packets: impl IntoIterator<Item = &'a Packets>) -> Self {
+        let mut sum = Self::default();
+        packets.into_iter().for_each(|it| sum.add(it));
+        sum
+    }
+
+    fn of(&mut self, verdict: Verdict) -> &mut u64 {
+        match verdict {
+            Verdict::Passed => &mut self.passed,
+            Verdict::Refused => &mut self.refused,
+            Verdict::Observed => &mut self.observed,
+            Verdict::Tagged => &mut self.tagged,
+            Verdict::Unparsed => &mut self.unparsed,
+        }
+    }
+
+    fn cells(&self) -> [String; 5] {
+        let Self {
+            passed,
+            refused,
+            observed,
+            tagged,
+            unparsed,
+        } = self;
+        [passed, refused, observed, tagged, unparsed].map(u64::to_string)
+    }
+
+    fn all(&self) -> u64 {
+        let Self {
+            passed,
+            refused,
+            observed,
+            tagged,
+            unparsed,
+        } = self;
+        passed + refused + observed + tagged + unparsed
+    }
+
+    /// What of `self` is not in `part`. Sources are read after the totals, so a part can be ahead of its whole.
+    fn without(&self, part: &Self) -> Self {
+        Self {
+            passed: self.passed.saturating_sub(part.passed),
+            refused: self.refused.saturating_sub(part.refused),
+            observed: self.observed.saturating_sub(part.observed),
+            tagged: self.tagged.saturating_sub(part.tagged),
+            // Sources are those of connections; what could not be parsed has none.
+            unparsed: 0,
+        }
+    }
+}
+
+/// Everything that is counted.
+#[derive(Clone, Debug, Serialize)]
+pub struct Counters {
+    /// The generation in force.
+    pub generation: u32,
+    /// All packets that were judged.
+    pub verdicts: Verdicts,
+    /// The same, by reason; those that never came up are left out.
+    pub reasons: Vec<ByReason>,
+    /// By interface.
+    pub interfaces: Vec<ByInterface>,
+    /// By pool.
+    pub pools: Vec<ByPool>,
+    /// By prefix that stands in the configuration itself.
+    pub prefixes: Vec<ByPrefix>,
+    /// By relay.
+    pub relays: Vec<ByRelay>,
+    /// By class.
+    pub classes: Vec<ByClass>,
+    /// Tagged packets by country of the source; those that never came up are left out.
+    pub countries: Vec<ByCountry>,
+    /// By source.
+    pub sources: Sources,
+    /// What the databases' licences ask for.
+    pub attribution: Vec<String>,
+}
+
+/// Packets with one verdict for one reason.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByReason {
+    verdict: &'static str,
+    reason: &'static str,
+    packets: u64,
+}
+
+/// Packets of an interface.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByInterface {
+    name: String,
+    role: String,
+    packets: Verdicts,
+}
+
+/// Packets of a pool.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByPool {
+    name: String,
+    policy: String,
+    action: Option<String>,
+    packets: Verdicts,
+}
+
+/// Packets of a prefix.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByPrefix {
+    pool: String,
+    prefix: String,
+    packets: Verdicts,
+}
+
+/// Packets to a relay.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByRelay {
+    prefix: String,
+    packets: Verdicts,
+}
+
+/// Packets of a class.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByClass {
+    name: String,
+    packets: Verdicts,
+}
+
+/// Packets from a country.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByCountry {
+    country: Option<String>,
+    packets: u64,
+}
+
+/// Packets by source, as far as the bounded map goes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sources {
+    /// Whether the configuration wants sources counted.
+    pub counted: bool,
+    /// The sources that are in the map, those with most packets first.
+    pub entries: Vec<BySource>,
+    /// What the map does not have: the totals less the entries.
+    pub other: Verdicts,
+}
+
+/// Packets of a source since its entry exists.
+#[derive(Clone, Debug, Serialize)]
+pub struct BySource {
+    /// The address, or the prefix that counts as one source.
+    pub source: String,
+    role: &'static str,
+    packets: Verdicts,
+    /// When its first packet came.
+    pub first_seen: Timestamp,
+    /// When its last packet came.
+    pub last_seen: Timestamp,
+}
+
+/// Reads the counters of the loaded gate.
+pub fn counters(pins: &Pins) -> Result<Counters, Error> {
+    let (manifest, settings) = view::with_current(pins, |directory| {
+        Ok((kernel::manifest(directory)?, view::settings(directory)?))
+    })?;
+    let maps = Maps::open(pins, Access::Read)?;
+    Ok(Counters::read(
+        &maps,
+        &manifest,
+        settings.count_sources != 0,
+    )?)
+}
+
+impl Counters {
+    /// Reads the counters of a gate whose generation is described by `manifest`.
+    pub fn read(
+        maps: &Maps,
+        manifest: &Manifest,
+        count_sources: bool,
+    ) -> Result<Self, KernelError> {
+        let object = |counter: u32| maps.counter(counter).map(|values| Verdicts::sum(&values));
+        let pool_name = |index: usize| {
+            manifest
+                .pools
+                .get(index)
+                .map(|pool| pool.name.clone())
+                .unwrap_or_default()
+        };
+        let (verdicts, reasons, judged) = totals(maps)?;
+        Ok(Self {
+            generation: manifest.number,
+            verdicts,
+            reasons,
+            interfaces: each(&manifest.interfaces, |it| {
+                Ok(ByInterface {
+                    name: it.name.clone(),
+                    role: it.role.clone(),
+                    packets: object(it.counter)?,
+                })
+            })?,
+            pools: each(&manifest.pools, |it| {
+                let packets = object(it.counter)?;
+                Ok(ByPool {
+                    name: it.name.clone(),
+                    policy: it.policy.clone(),
+                    action: it.action.clone(),
+                    packets,
+                })
+            })?,
+            prefixes: each(&manifest.prefixes, |it| {
+                Ok(ByPrefix {
+                    pool: pool_name(it.pool),
+                    prefix: it.prefix.clone(),
+                    packets: object(it.counter)?,
+                })
+            })?,
+            relays: each(&manifest.relays, |it| {
+                Ok(ByRelay {
+                    prefix: it.prefix.clone(),
+                    packets: object(it.counter)?,
+                })
+            })?,
+            classes: each(&manifest.classes, |it| {
+                Ok(ByClass {
+                    name: it.name.clone(),
+                    packets: object(it.counter)?,
+                })
+            })?,
+            countries: countries(maps)?,
+            sources: sources(maps, count_sources, &judged)?,
+            attribution: manifest.attribution.clone(),
+        })
+    }
+}
+
+fn each<T, R>(
+    objects: &[T],
+    read: impl Fn(&T) -> Result<R, KernelError>,
+) -> Result<Vec<R>, KernelError> {
+    objects.iter().map(read).collect()
+}
+
+/// The totals, the same by reason, and the part of them that has sources.
+fn totals(maps: &Maps) -> Result<(Verdicts, Vec<ByReason>, Verdicts), KernelError> {
+    let mut verdicts = Verdicts::default();
+    let mut judged = Verdicts::default();
+    let mut reasons = Vec::new();
+    for verdict in Verdict::ALL {
+        for reason in Reason::all() {
+            let packets = maps.total(*verdict, reason)?;
+            if packets == 0 {
+                continue;
+            }
+            *verdicts.of(*verdict) += packets;
+            if !matches!(reason, Reason::NoGeneration | Reason::NoRole) {
+                *judged.of(*verdict) += packets;
+            }
+            reasons.push(ByReason {
+                verdict: verdict.name(),
+                reason: reason.name(),
+                packets,
+            });
+        }
+    }
+    Ok((verdicts, reasons, judged))
+}
+
+fn countries(maps: &Maps) -> Result<Vec<ByCountry>, KernelError> {
+    let mut countries = Vec::new();
+    for country in Country::all() {
+        let packets = maps.country(country)?;
+        if packets > 0 {
+            countries.push(ByCountry {
+                country: country.code().map(|code| code.to_string()),
+                packets,
+            });
+        }
+    }
+    countries.sort_by_key(|it| std::cmp::Reverse(it.packets));
+    Ok(countries)
+}
+
+fn sources(maps: &Maps, counted: bool, judged: &Verdicts) -> Result<Sources, KernelError> {
+    let wall_offset = maps.wall_offset()?;
+    let mut listed = Verdicts::default();
+    let mut entries: Vec<(u64, BySource)> = Vec::new();
+    for (key, found) in maps.sources()? {
+        listed.add(&found.packets);
+        let packets = Verdicts::sum([&found.packets]);
+        let source = BySource {
+            source: source_name(&key),
+            role: Role::from_number(key.role).map_or("none", Role::name),
+            packets,
+            first_seen: clock::timestamp(found.first_ns, wall_offset),
+            last_seen: clock::timestamp(found.last_ns, wall_offset),
+        };
+        entries.push((packets.all(), source));
+    }
+    entries.sort_by(|(a, x), (b, y)| b.cmp(a).then_with(|| x.source.cmp(&y.source)));
+    let entries = entries.into_iter().map(|(_, source)| source).collect();
+    Ok(Sources {
+        counted,
+        entries,
+        other: judged.without(&listed),
+    })
+}
+
+fn source_name(key: &SourceKey) -> String {
+    let length = if key.address.is_v4() {
+        96 + key.v4_length
+    } else {
+        key.v6_length
+    };
+    Prefix::of(key.address, length).to_string()
+}
+
+/// How many sources the text shows; JSON has all of them.
+const SHOWN: usize = 20;
+
+impl Report for Counters {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "generation {}", self.generation)?;
+        let headings = |first: &'static [&'static str]| {
+            [
+                first,
+                &["passed", "refused", "observed", "tagged", "unparsed"],
+            ]
+            .concat()
+        };
+        let section = |out: &mut dyn io::Write, title: &str, table: Table| {
+            if table.is_empty() {
+                return Ok(());
+            }
+            writeln!(out, "\n{title}")?;
+            table.write(out)
+        };
+        let mut table = Table::new(&headings(&[""]));
+        table.row(std::iter::once("all".to_owned()).chain(self.verdicts.cells()));
+        section(out, "verdicts", table)?;
+
+        let mut table = Table::new(&["verdict", "reason", "packets"]);
+        for it in &self.reasons {
+            table.row([
+                it.verdict.to_owned(),
+                it.reason.to_owned(),
+                it.packets.to_string(),
+            ]);
+        }
+        section(out, "reasons", table)?;
+
+        let mut table = Table::new(&headings(&["interface", "role"]));
+        for it in &self.interfaces {
+            table.row(
+                [it.name.clone(), it.role.clone()]
+                    .into_iter()
+                    .chain(it.packets.cells()),
+            );
+        }
+        section(out, "interfaces", table)?;
+
+        let mut table = Table::new(&headings(&["pool", "policy", "action"]));
+        for it in &self.pools {
+            let action = it.action.clone().unwrap_or_else(|| "-".to_owned());
+            table.row(
+                [it.name.clone(), it.policy.clone(), action]
+                    .into_iter()
+                    .chain(it.packets.cells()),
+            );
+        }
+        section(out, "pools", table)?;
+
+        let mut table = Table::new(&headings(&["prefix", "pool"]));
+        for it in &self.prefixes {
+            table.row(
+                [it.prefix.clone(), it.pool.clone()]
+                    .into_iter()
+                    .chain(it.packets.cells()),
+            );
+        }
+        section(out, "prefixes", table)?;
+
+        let mut table = Table::new(&headings(&["relay"]));
+        for it in &self.relays {
+            table.row(std::iter::once(it.prefix.clone()).chain(it.packets.cells()));
+        }
+        section(out, "relays", table)?;
+
+        let mut table = Table::new(&["class", "tagged"]);
+        for it in &self.classes {
+            table.row([it.name.clone(), it.packets.tagged.to_string()]);
+        }
+        section(out, "classes", table)?;
+
+        let mut table = Table::new(&["country", "tagged"]);
+        for it in &self.countries {
+            table.row([
+                it.country
+                    .clone()
+                    .unwrap_or_else(|| "in no database".to_owned()),
+                it.packets.to_string(),
+            ]);
+        }
+        section(out, "countries", table)?;
+
+        self.source_text(out)?;
+        self.attribution
+            .iter()
+            .try_for_each(|line| writeln!(out, "\n{line}"))
+    }
+}
+
+impl Counters {
+    fn source_text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let Sources {
+            counted,
+            entries,
+            other,
+        } = &self.sources;
+        if !counted && entries.is_empty() {
+            return writeln!(
+                out,
+                "\nsources are not counted ([counters] sources = false)"
+            );
+        }
+        let mut table = Table::new(&[
+            "source",
+            "role",
+            "passed",
+            "refused",
+            "observed",
+            "tagged",
+            "first seen",
+            "last seen",
+        ]);
+        for it in entries.iter().take(SHOWN) {
+            let [passed, refused, observed, tagged, _] = it.packets.cells();
+            let (first, last) = (
+                format!("{:.0}", it.first_seen),
+                format!("{:.0}", it.last_seen),
+            );
+            table.row([
+                it.source.clone(),
+                it.role.to_owned(),
+                passed,
+                refused,
+                observed,
+                tagged,
+                first,
+                last,
+            ]);
+        }
+        writeln!(out, "\nsources")?;
+        table.write(out)?;
+        if let Some(more) = entries.len().checked_sub(SHOWN).filter(|more| *more > 0) {
+            writeln!(out, "  ... and {more} more (--format json has all)")?;
+        }
+        if other.all() > 0 {
+            let [passed, refused, observed, tagged, _] = other.cells();
+            writeln!(
+                out,
+                "  other: passed {passed}, refused {refused}, observed {observed}, tagged {tagged}"
+            )?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,152 @@
+//! Network devices and the XDP program on each, by rtnetlink.
+
+#![expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "rtnetlink has hundreds of messages and attributes, of which three matter here"
+)]
+
+use std::io;
+
+use netlink_packet_core::{
+    NLM_F_DUMP, NLM_F_DUMP_INTR, NLM_F_REQUEST, NetlinkMessage, NetlinkPayload,
+};
+use netlink_packet_route::{
+    RouteNetlinkMessage,
+    link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
+};
+use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
+
+/// Where an XDP program runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum XdpMode {
+    /// In the driver, before the kernel has a socket buffer.
+    Native,
+    /// In the network stack, after it.
+    Generic,
+}
+
+impl XdpMode {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        }
+    }
+}
+
+/// An XDP program on a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttachedXdp {
+    /// The kernel's number for the program.
+    pub program: u32,
+    /// Where it runs.
+    pub mode: XdpMode,
+}
+
+/// A network device of this network namespace.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Device {
+    /// Its index.
+    pub index: u32,
+    /// Its name.
+    pub name: String,
+    /// The XDP program on it.
+    pub xdp: Option<AttachedXdp>,
+}
+
+/// How often a listing that devices came or went under is begun anew.
+const TRIES: u32 = 10;
+
+/// Every device of this network namespace.
+pub fn devices() -> io::Result<Vec<Device>> {
+    for _ in 0..TRIES {
+        if let Some(devices) = list()? {
+            return Ok(devices);
+        }
+    }
+    Err(io::Error::other(
+        "devices come and go too fast to list them",
+    ))
+}
+
+/// Every device; `None` if some came or went meanwhile.
+fn list() -> io::Result<Option<Vec<Device>>> {
+    let mut socket = Socket::new(NETLINK_ROUTE)?;
+    socket.bind_auto()?;
+    socket.connect(&SocketAddr::new(0, 0))?;
+    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(LinkMessage::default()));
+    request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
+    request.finalize();
+    let mut bytes = vec![0; request.buffer_len()];
+    request.serialize(&mut bytes);
+    socket.send(&bytes, 0)?;
+
+    let mut devices = Vec::new();
+    let mut interrupted = false;
+    loop {
+        let (datagram, _) = socket.recv_from_full()?;
+        let mut rest = datagram.as_slice();
+        while !rest.is_empty() {
+            let message = NetlinkMessage::<RouteNetlinkMessage>::deserialize(rest)
+                .map_err(io::Error::other)?;
+            let length = (message.header.length as usize)
+                .next_multiple_of(4)
+                .min(rest.len());
+            rest = rest.get(length..).unwrap_or_default();
+            interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
+            match message.payload {
+                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(devices)),
+                NetlinkPayload::Error(error) => return Err(error.to_io()),
+                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
+                    devices.extend(device(&link));
+                }
+                _ => {}
+            }
+            if length == 0 {
+                break;
+            }
+        }
+    }
+}
+
+fn device(link: &LinkMessage) -> Option<Device> {
+    let name = link
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::IfName(name) => Some(name.clone()),
+            _ => None,
+        })?;
+    let xdp = link
+        .attributes
+        .iter()
+        .find_map(|attribute| match attribute {
+            LinkAttribute::Xdp(xdp) => Some(xdp.as_slice()),
+            _ => None,
+        });
+    Some(Device {
+        index: link.header.index,
+        name,
+        xdp: xdp.and_then(attached),
+    })
+}
+
+fn attached(attributes: &[LinkXdp]) -> Option<AttachedXdp> {
+    let mode = attributes.iter().find_map(|attribute| match attribute {
+        LinkXdp::Attached(XdpAttached::SocketBuffer) => Some(XdpMode::Generic),
+        LinkXdp::Attached(XdpAttached::None) => None,
+        LinkXdp::Attached(_) => Some(XdpMode::Native),
+        _ => None,
+    })?;
+    let program = attributes
+        .iter()
+        .find_map(|attribute| match (attribute, mode) {
+            (LinkXdp::ProgId(id), _)
+            | (LinkXdp::DrvProgId(id), XdpMode::Native)
+            | (LinkXdp::SkbProgId(id), XdpMode::Generic) => Some(*id),
+            _ => None,
+        })?;
+    Some(AttachedXdp { program, mode })
+}

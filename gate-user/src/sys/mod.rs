@@ -1,0 +1,15 @@
+//! The raw system calls of the loader, and the only `unsafe` code in this crate.
+//!
+//! aya loads and attaches the program; what it does not offer is here: maps as bytes of a checked size, batch updates
+//! and look-ups, freezing, and what the kernel knows about a link or a device.
+
+#![expect(unsafe_code, reason = "system calls take pointers")]
+
+mod bpf;
+mod device;
+mod link;
+mod map;
+
+pub use device::{AttachedXdp, Device, XdpMode, devices};
+pub use link::XdpLink;
+pub use map::{Access, Map, MapKind, MapSpec};
