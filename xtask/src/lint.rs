@@ -1,0 +1,186 @@
+//! `cargo xtask lint`: what is checked without running anything.
+//!
+//! Host and BPF crates are checked apart: together, cargo would unify features the two never share. All checks run, also after one
+//! failed, so that one run tells everything.
+
+use std::{path::PathBuf, process::Command};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::{
+    abi, apt, command, data,
+    needs::{self, Group},
+    object::{self, Object},
+    say,
+    setup::{self, Bpf},
+    workspace::Workspace,
+};
+
+/// Pinned, so that a check does not change its mind between two machines.
+const CARGO_DENY: &str = "0.20.2";
+
+/// Debian's clippy for the toolchain that `setup` installs there.
+const DEBIAN_CLIPPY: &str = "rust-web-clippy";
+
+type Check = (&'static str, fn(&Workspace) -> Result<()>);
+
+const CHECKS: [Check; 7] = [
+    ("format", format),
+    ("clippy", clippy),
+    ("clippy of the BPF crate", clippy_bpf),
+    ("documentation", documentation),
+    ("bans, licences, sources", deny),
+    ("ABI", abi::check_history),
+    ("country database", data::check),
+];
+
+/// The subcommand.
+pub(crate) fn run(workspace: &Workspace) -> Result<()> {
+    ensure(workspace)?;
+    // gate-user embeds the object: without it nothing of userspace compiles.
+    object::ensure(workspace, Object::Shipped)?;
+    let mut failed = Vec::new();
+    for (name, check) in CHECKS {
+        say::step(format_args!("lint: {name}"));
+        if let Err(error) = check(workspace) {
+            say::step(format_args!("lint: {name}: {}", say::chain(&error)));
+            failed.push(name);
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join("; "));
+    }
+    say::line(format_args!("lint: {} checks ok", CHECKS.len()));
+    Ok(())
+}
+
+/// Finds or installs rustfmt, clippy, cargo-deny and what the other checks call.
+pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
+    needs::ensure(Group::Lint)?;
+    let lacks = |tool: &str| command::capture(workspace.cargo().args([tool, "--version"])).is_err();
+    let missing: Vec<&str> = [("fmt", "rustfmt"), ("clippy", "clippy")]
+        .into_iter()
+        .filter_map(|(tool, component)| lacks(tool).then_some(component))
+        .collect();
+    if !missing.is_empty() {
+        let by_hand = format!("rustup component add {}", missing.join(" "));
+        if command::find("rustup").is_none() {
+            bail!(
+                "this cargo has no {}: install what brings them; with rustup: {by_hand}",
+                missing.join(" and no ")
+            );
+        }
+        say::step(format_args!(
+            "adding {}: lint needs them",
+            missing.join(" and ")
+        ));
+        command::run(
+            Command::new("rustup")
+                .args(["component", "add"])
+                .args(&missing)
+                .current_dir(&workspace.root),
+        )
+        .with_context(|| {
+            format!(
+                "cannot add {}: is rustup's server within reach? by hand: {by_hand}",
+                missing.join(" and ")
+            )
+        })?;
+    }
+    cargo_deny(workspace).map(drop)
+}
+
+fn format(workspace: &Workspace) -> Result<()> {
+    command::run(workspace.cargo().args(["fmt", "--all", "--check"]))
+        .context("mend it with `cargo fmt --all`")
+}
+
+fn clippy(workspace: &Workspace) -> Result<()> {
+    command::run(
+        workspace
+            .cargo()
+            .args(["clippy", "--all-targets", "--", "-D", "warnings"]),
+    )
+}
+
+/// Clippy of the toolchain that compiles the object: another one could neither read its `core` nor know its intrinsics.
+fn clippy_bpf(workspace: &Workspace) -> Result<()> {
+    let bpf = setup::bpf(workspace)?;
+    let Some(clippy) = bpf_clippy(&bpf)? else {
+        say::step(format_args!(
+            "{} has no clippy and none can be installed: the BPF crate is only compiled, with warnings as errors",
+            bpf.toolchain.rustc.display()
+        ));
+        return command::run(&mut object::cargo(
+            workspace,
+            &bpf,
+            "check",
+            &["-Dwarnings"],
+        ));
+    };
+    // Started by its path: `cargo clippy` would take the first cargo-clippy of PATH, which is the host toolchain's.
+    let check = object::cargo(workspace, &bpf, "clippy", &[]);
+    let mut clippy = Command::new(clippy);
+    clippy.args(check.get_args()).current_dir(&workspace.root);
+    for (name, value) in check.get_envs() {
+        match value {
+            Some(value) => clippy.env(name, value),
+            None => clippy.env_remove(name),
+        };
+    }
+    clippy
+        .env("CARGO", &bpf.toolchain.cargo)
+        .args(["--", "-D", "warnings"]);
+    command::run(&mut clippy)
+}
+
+/// The `cargo-clippy` of that toolchain; installed where it is Debian's.
+fn bpf_clippy(bpf: &Bpf) -> Result<Option<PathBuf>> {
+    let clippy = bpf.toolchain.sysroot.join("bin/cargo-clippy");
+    let is_debian = bpf.toolchain.sysroot == std::path::Path::new("/usr");
+    if is_debian && !command::is_executable(&clippy) && apt::can_install(&[DEBIAN_CLIPPY])? {
+        apt::install(&[DEBIAN_CLIPPY], "clippy for the BPF crate")?;
+    }
+    Ok(command::is_executable(&clippy).then_some(clippy))
+}
+
+fn documentation(workspace: &Workspace) -> Result<()> {
+    command::run(
+        workspace
+            .cargo()
+            .args(["doc", "--no-deps"])
+            .env("RUSTDOCFLAGS", "-D warnings"),
+    )
+}
+
+/// Advisories are left out: they need a database from a git server, which not every builder reaches.
+fn deny(workspace: &Workspace) -> Result<()> {
+    command::run(
+        Command::new(cargo_deny(workspace)?)
+            .args(["check", "bans", "licenses", "sources"])
+            .current_dir(&workspace.root),
+    )
+}
+
+/// `cargo-deny` out of the cache, built there the first time.
+fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
+    let root = workspace.cache.join(format!("cargo-deny-{CARGO_DENY}"));
+    let program = root.join("bin/cargo-deny");
+    if command::is_executable(&program) {
+        return Ok(program);
+    }
+    say::step(format_args!(
+        "building cargo-deny {CARGO_DENY} (some minutes, once; kept in {})",
+        root.display()
+    ));
+    let mut install = workspace.cargo();
+    install
+        .args(["install", "cargo-deny", "--version", CARGO_DENY])
+        .args(["--locked", "--root"])
+        .arg(&root)
+        .env_remove("CARGO_TARGET_DIR");
+    command::run(&mut install).with_context(|| {
+        format!("cannot build cargo-deny {CARGO_DENY}: is the crates registry within reach?")
+    })?;
+    Ok(program)
+}

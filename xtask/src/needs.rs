@@ -1,0 +1,200 @@
+//! What the tasks need from the machine beside Rust: one table, by the command each package brings.
+
+use anyhow::{Result, bail};
+use clap::ValueEnum;
+
+use crate::{apt, command, say};
+
+/// What a machine is set up for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Group {
+    /// Compile the BPF object: a toolchain and bpf-linker.
+    Build,
+    /// Run gate on the country database of the repository.
+    Run,
+    /// Network namespaces with real sockets: the demo and the end-to-end tests.
+    Lab,
+    /// Other kernels in qemu.
+    Vm,
+    /// Formatting, clippy, licences, data.
+    Lint,
+    /// Fetch the country database again.
+    Data,
+}
+
+impl Group {
+    /// As it is written on the command line.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::Build => "build",
+            Self::Run => "run",
+            Self::Lab => "lab",
+            Self::Vm => "vm",
+            Self::Lint => "lint",
+            Self::Data => "data",
+        }
+    }
+}
+
+/// A command that tasks call.
+struct Need {
+    command: &'static str,
+    /// Debian's package that brings the command.
+    package: &'static str,
+    /// The tasks that call it.
+    groups: &'static [Group],
+    why: &'static str,
+}
+
+const NEEDS: &[Need] = &[
+    Need {
+        command: "xz",
+        package: "xz-utils",
+        groups: &[Group::Run, Group::Lab, Group::Lint, Group::Data],
+        why: "packs and unpacks the country database",
+    },
+    Need {
+        command: "ip",
+        package: "iproute2",
+        groups: &[Group::Lab],
+        why: "makes namespaces and veth pairs",
+    },
+    Need {
+        command: "ethtool",
+        package: "ethtool",
+        groups: &[Group::Lab],
+        why: "sets the offloads of a veth pair",
+    },
+    Need {
+        command: "nsenter",
+        package: "util-linux",
+        groups: &[Group::Lab],
+        why: "enters a namespace without losing bpffs",
+    },
+    Need {
+        command: "qemu-system-x86_64",
+        package: "qemu-system-x86",
+        groups: &[Group::Vm],
+        why: "boots the other kernels",
+    },
+    Need {
+        command: "cpio",
+        package: "cpio",
+        groups: &[Group::Vm],
+        why: "packs the initramfs",
+    },
+    Need {
+        command: "busybox",
+        package: "busybox-static",
+        groups: &[Group::Vm],
+        why: "is the userland of the initramfs",
+    },
+    Need {
+        command: "strip",
+        package: "binutils",
+        groups: &[Group::Vm],
+        why: "makes test programs small",
+    },
+    Need {
+        command: "dpkg-deb",
+        package: "dpkg",
+        groups: &[Group::Vm],
+        why: "unpacks a kernel package",
+    },
+    Need {
+        command: "ldd",
+        package: "libc-bin",
+        groups: &[Group::Vm],
+        why: "lists the libraries a test needs",
+    },
+    Need {
+        command: "npm",
+        package: "npm",
+        groups: &[Group::Data],
+        why: "fetches the country database",
+    },
+];
+
+/// Finds every command of `group`, installs what is missing.
+pub(crate) fn ensure(group: Group) -> Result<()> {
+    let absent = missing(group);
+    if absent.is_empty() {
+        return Ok(());
+    }
+    let reasons = reasons(&absent);
+    let packages: Vec<&str> = absent.iter().map(|need| need.package).collect();
+    if !apt::available() {
+        bail!(
+            "not on this machine: {reasons}\n\
+             there is no apt-get here: install what brings these commands (on Debian: {}) and run again",
+            packages.join(" ")
+        );
+    }
+    apt::install(&packages, &reasons)?;
+    let absent = missing(group);
+    if !absent.is_empty() {
+        bail!(
+            "the packages are installed, but not in PATH: {}\ndoes PATH name the directories of the system?",
+            self::reasons(&absent)
+        );
+    }
+    Ok(())
+}
+
+fn missing(group: Group) -> Vec<&'static Need> {
+    of(group)
+        .filter(|need| command::find(need.command).is_none())
+        .collect()
+}
+
+/// `xz (packs and unpacks the country database), ...`
+fn reasons(needs: &[&Need]) -> String {
+    needs
+        .iter()
+        .map(|Need { command, why, .. }| format!("{command} ({why})"))
+        .collect::<Vec<_>>()
+        .join(", ")
+}
+
+/// The group's name and a line per command: where it was found.
+pub(crate) fn report(group: Group) {
+    say::line(group.name());
+    for Need {
+        command,
+        package,
+        groups: _,
+        why,
+    } in of(group)
+    {
+        match command::find(command) {
+            Some(path) => say::line(format_args!("  {command}: {} ({why})", path.display())),
+            None => say::line(format_args!(
+                "  {command}: missing, package {package} brings it ({why})"
+            )),
+        }
+    }
+}
+
+fn of(group: Group) -> impl Iterator<Item = &'static Need> {
+    NEEDS
+        .iter()
+        .filter(move |need| need.groups.contains(&group))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_command_has_one_row() {
+        for (index, need) in NEEDS.iter().enumerate() {
+            assert!(
+                NEEDS[..index]
+                    .iter()
+                    .all(|other| other.command != need.command),
+                "{} stands twice",
+                need.command
+            );
+        }
+    }
+}
