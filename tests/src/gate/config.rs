@@ -1,0 +1,289 @@
+//! Configurations for the lab, as text that a person can read: `--keep` leaves it lying about for that.
+
+use std::{
+    fmt::{self, Display},
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+use crate::{
+    lab::{Family, HOME, Lab, Role, Who},
+    matrix::Profile,
+};
+
+/// What the licence of the database that the lab uses asks for.
+const ATTRIBUTION: &str = "IP Geolocation by DB-IP (https://db-ip.com), CC BY 4.0";
+
+/// How the gate is attached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// In the driver.
+    Native,
+    /// In the stack.
+    Generic,
+}
+
+impl Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Native => "native",
+            Self::Generic => "generic",
+        })
+    }
+}
+
+/// An `[[access]]`.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Its name.
+    pub name: &'static str,
+    /// Its prefixes.
+    pub prefixes: Vec<String>,
+    /// `restrict` or `exempt`.
+    pub policy: &'static str,
+    /// `observe` or `enforce`, where it is not that of `[port25]`.
+    pub action: Option<&'static str>,
+    /// RFC 3339: afterwards the next pool that covers a prefix applies.
+    pub until: Option<String>,
+}
+
+/// A `[[class]]`.
+#[derive(Clone, Debug)]
+pub struct Class {
+    /// Its name.
+    pub name: &'static str,
+    /// Its countries.
+    pub countries: Vec<String>,
+    /// Its prefixes, which win over countries.
+    pub prefixes: Vec<String>,
+    /// Whether it takes what no other class names.
+    pub default: bool,
+}
+
+/// A whole configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// A comment at its head.
+    pub title: String,
+    /// Name and role of each interface.
+    pub interfaces: Vec<(&'static str, Role)>,
+    /// How to attach to them.
+    pub mode: Mode,
+    /// `observe` or `enforce`.
+    pub action: &'static str,
+    /// `syn` or `all`.
+    pub scope: &'static str,
+    /// Destinations that are open on port 25.
+    pub relays: Vec<String>,
+    /// `pass` or `refuse`.
+    pub unlisted: &'static str,
+    /// Pools.
+    pub pools: Vec<Pool>,
+    /// Submission servers.
+    pub servers: Vec<String>,
+    /// Country databases.
+    pub databases: Vec<PathBuf>,
+    /// Classes.
+    pub classes: Vec<Class>,
+}
+
+impl Config {
+    /// What an ISP would write for `lab`: subscribers are held to the port 25 rule, customers on the road are told
+    /// apart.
+    pub fn of(lab: &Lab, database: &Path, mode: Mode) -> Result<Self> {
+        Ok(Self {
+            title: "the lab's router".to_owned(),
+            interfaces: Who::ALL
+                .iter()
+                .filter_map(|who| Some((who.interface(), who.role()?)))
+                .collect(),
+            mode,
+            action: "enforce",
+            scope: "syn",
+            relays: Vec::new(),
+            unlisted: "pass",
+            pools: vec![
+                Pool {
+                    name: "dynamic",
+                    prefixes: vec!["100.64.0.0/16".to_owned(), "2001:db8:100::/40".to_owned()],
+                    policy: "restrict",
+                    action: None,
+                    until: None,
+                },
+                Pool {
+                    name: "static",
+                    prefixes: host_prefixes(lab, Who::Static)?,
+                    policy: "exempt",
+                    action: None,
+                    until: None,
+                },
+            ],
+            servers: host_prefixes(lab, Who::OwnMail)?,
+            databases: vec![database.to_owned()],
+            classes: vec![
+                Class::of_countries("domestic", HOME),
+                Class::of_countries("high-spam", &lab.roamers().high_spam.code),
+                Class {
+                    name: "own-service",
+                    countries: Vec::new(),
+                    prefixes: vec!["203.0.113.0/24".to_owned(), "2001:db8:7100::/48".to_owned()],
+                    default: false,
+                },
+                Class {
+                    name: "foreign",
+                    countries: Vec::new(),
+                    prefixes: Vec::new(),
+                    default: true,
+                },
+            ],
+        })
+    }
+
+    /// The same for an ISP of this profile.
+    pub fn profile(mut self, lab: &Lab, profile: Profile) -> Result<Self> {
+        self.title = profile.to_string();
+        self.relays = match profile {
+            Profile::Closed => Vec::new(),
+            Profile::Listed => host_prefixes(lab, Who::OwnMail)?,
+        };
+        Ok(self)
+    }
+
+    /// Writes it into the lab's directory.
+    pub fn write(&self, lab: &Lab, name: &str) -> Result<PathBuf> {
+        let path = lab.scratch().join(name);
+        fs::write(&path, self.to_string())
+            .with_context(|| format!("cannot write {}", path.display()))?;
+        Ok(path)
+    }
+}
+
+impl Class {
+    fn of_countries(name: &'static str, country: &str) -> Self {
+        Self {
+            name,
+            countries: vec![country.to_owned()],
+            prefixes: Vec::new(),
+            default: false,
+        }
+    }
+}
+
+/// The addresses of `who`, as prefixes of their own.
+fn host_prefixes(lab: &Lab, who: Who) -> Result<Vec<String>> {
+    Family::ALL
+        .iter()
+        .map(|family| {
+            Ok(match lab.address(who, *family)? {
+                IpAddr::V4(v4) => format!("{v4}/32"),
+                IpAddr::V6(v6) => format!("{v6}/128"),
+            })
+        })
+        .collect()
+}
+
+impl Display for Config {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            title,
+            interfaces,
+            mode,
+            action,
+            scope,
+            relays,
+            unlisted,
+            pools,
+            servers,
+            databases,
+            classes,
+        } = self;
+        writeln!(f, "# {title}")?;
+        for (name, role) in interfaces {
+            let role = role.name();
+            writeln!(
+                f,
+                "\n[[interface]]\nname = \"{name}\"\nrole = \"{role}\"\nmode = \"{mode}\""
+            )?;
+        }
+        writeln!(f, "\n[port25]\naction   = \"{action}\"")?;
+        writeln!(f, "answer   = \"drop\"\nscope    = \"{scope}\"")?;
+        writeln!(f, "relays   = {}\nunlisted = \"{unlisted}\"", List(relays))?;
+        for pool in pools {
+            write!(f, "\n{pool}")?;
+        }
+        writeln!(
+            f,
+            "\n[submission]\nports   = [587, 465]\nservers = {}",
+            List(servers)
+        )?;
+        let databases: Vec<_> = databases.iter().map(|path| path.display()).collect();
+        writeln!(
+            f,
+            "\n[geoip]\ndatabases = {}\nattribution = \"{ATTRIBUTION}\"\nunknown   = \"domestic\"\ntunnels   = \"foreign\"",
+            List(&databases)
+        )?;
+        for class in classes {
+            write!(f, "\n{class}")?;
+        }
+        writeln!(f, "\n[counters]\nsources = true")
+    }
+}
+
+impl Display for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            prefixes,
+            policy,
+            action,
+            until,
+        } = self;
+        writeln!(
+            f,
+            "[[access]]\nname     = \"{name}\"\nprefixes = {}\npolicy   = \"{policy}\"",
+            List(prefixes)
+        )?;
+        if let Some(action) = action {
+            writeln!(f, "action   = \"{action}\"")?;
+        }
+        if let Some(until) = until {
+            writeln!(f, "until    = {until}")?;
+        }
+        Ok(())
+    }
+}
+
+impl Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            name,
+            countries,
+            prefixes,
+            default,
+        } = self;
+        writeln!(f, "[[class]]\nname = \"{name}\"")?;
+        if !countries.is_empty() {
+            writeln!(f, "countries = {}", List(countries))?;
+        }
+        if !prefixes.is_empty() {
+            writeln!(f, "prefixes = {}", List(prefixes))?;
+        }
+        if *default {
+            writeln!(f, "default = true")?;
+        }
+        Ok(())
+    }
+}
+
+/// An array of strings that need no escapes.
+struct List<'a, T>(&'a [T]);
+
+impl<T: Display> Display for List<'_, T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let words: Vec<String> = self.0.iter().map(|word| format!("\"{word}\"")).collect();
+        write!(f, "[{}]", words.join(", "))
+    }
+}

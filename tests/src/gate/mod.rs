@@ -1,0 +1,171 @@
+//! The program under test, from outside: started where the lab wants it, and believed only in what its users see.
+
+mod config;
+mod daemon;
+mod report;
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    process::Command,
+    time::Duration,
+};
+
+use anyhow::{Context as _, Result, ensure};
+use serde::de::DeserializeOwned;
+
+pub use self::{
+    config::{Class, Config, Mode, Pool},
+    daemon::Daemon,
+    report::{
+        Counters, Flow, InterfacePackets, InterfaceState, Lookup, Packets, PoolPackets,
+        ReasonPackets, SourcePackets, Status,
+    },
+};
+use crate::{
+    exec::{self, Output},
+    lab::{Lab, NetNs},
+};
+
+/// The environment variable with the path of the program.
+pub const GATE_BIN: &str = "GATE_BIN";
+/// The environment variable with the path of the country database.
+pub const GATE_MMDB: &str = "GATE_MMDB";
+
+/// How long a command that is no daemon may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The path in an environment variable that `cargo xtask` sets.
+pub fn path_from(variable: &str) -> Result<PathBuf> {
+    std::env::var_os(variable)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
+        .with_context(|| {
+            format!(
+                "{variable} is not set: run this through `cargo xtask demo` or `cargo xtask test`"
+            )
+        })
+}
+
+/// The program, in one router, with one directory of pins.
+#[derive(Clone, Copy, Debug)]
+pub struct Gate<'a> {
+    program: &'a Path,
+    pins: &'a Path,
+    netns: &'a NetNs,
+}
+
+impl<'a> Gate<'a> {
+    /// `program` in the router of `lab`.
+    #[must_use]
+    pub fn new(program: &'a Path, lab: &'a Lab) -> Self {
+        Self {
+            program,
+            pins: lab.pins(),
+            netns: lab.router(),
+        }
+    }
+
+    /// The same with other pins.
+    #[must_use]
+    pub fn with_pins(self, pins: &'a Path) -> Self {
+        Self { pins, ..self }
+    }
+
+    /// The directory of its pins.
+    #[must_use]
+    pub fn pins(&self) -> &'a Path {
+        self.pins
+    }
+
+    /// One of its commands, to be changed before it is run.
+    #[must_use]
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(self.program);
+        command.arg("--pins").arg(self.pins).args(arguments);
+        self.netns.contain(&mut command);
+        command
+    }
+
+    /// What one would type to get the same.
+    #[must_use]
+    pub fn typed(&self, arguments: &str) -> String {
+        format!(
+            "nsenter --net=/run/netns/{} {} --pins {} {arguments}",
+            self.netns.name(),
+            self.program.display(),
+            self.pins.display()
+        )
+    }
+
+    /// Runs one of its commands to the end, whatever that is.
+    pub fn output(&self, arguments: &[&str]) -> Result<Output> {
+        exec::output(&mut self.command(arguments), "", PATIENCE)
+    }
+
+    /// Runs one that has to succeed, and returns what it printed.
+    pub fn text(&self, arguments: &[&str]) -> Result<String> {
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = self.output(arguments)?;
+        ensure!(
+            status.success(),
+            "gate {} failed ({status}): {}",
+            arguments.join(" "),
+            stderr.trim()
+        );
+        Ok(stdout)
+    }
+
+    /// Starts `gate run` and waits until it says that the gate is closed.
+    pub fn run(&self, config: &Path) -> Result<Daemon> {
+        let mut command = self.command(&["run", "--config"]);
+        command.arg(config);
+        Daemon::start(command)
+    }
+
+    /// `gate detach`.
+    pub fn detach(&self) -> Result<String> {
+        self.text(&["detach"])
+    }
+
+    /// `gate counters`.
+    pub fn counters(&self) -> Result<Counters> {
+        self.json(&["counters"])
+    }
+
+    /// `gate status`, with its exit code: it answers also where that is not 0.
+    pub fn status(&self) -> Result<(Option<i32>, Status)> {
+        let output = self.output(&["--format", "json", "status"])?;
+        let status = parse(&output.stdout).with_context(|| {
+            format!("gate status says nothing useful: {}", output.stderr.trim())
+        })?;
+        Ok((output.code(), status))
+    }
+
+    /// `gate flow`; `None` when there is no such flow.
+    pub fn flow(&self, source: SocketAddr, destination: SocketAddr) -> Result<Option<Flow>> {
+        let [source, destination] = [source, destination].map(|end| end.to_string());
+        let output = self.output(&["--format", "json", "flow", &source, &destination])?;
+        match output.code() {
+            Some(0) => parse(&output.stdout).map(Some),
+            Some(1) => Ok(None),
+            code => anyhow::bail!("gate flow ended with {code:?}: {}", output.stderr.trim()),
+        }
+    }
+
+    /// `gate lookup`.
+    pub fn lookup(&self, arguments: &[&str]) -> Result<Vec<Lookup>> {
+        self.json(&[&["lookup"], arguments].concat())
+    }
+
+    fn json<T: DeserializeOwned>(&self, arguments: &[&str]) -> Result<T> {
+        parse(&self.text(&[&["--format", "json"], arguments].concat())?)
+    }
+}
+
+fn parse<T: DeserializeOwned>(text: &str) -> Result<T> {
+    serde_json::from_str(text).with_context(|| format!("unexpected JSON: {text}"))
+}

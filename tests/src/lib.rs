@@ -1,0 +1,38 @@
+//! Real connections through the gate, in network namespaces that leave nothing behind.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`lab`] | an ISP in namespaces: subscribers, a router, mail hosts, the Internet; servers, clients, a witness of what was sent |
+//! | [`gate`] | the program under test from outside: its command line, its JSON, its daemon |
+//! | [`matrix`] | who may reach whom on which port: the table, the run, the verdict on each row |
+//! | [`packets`] | frames for the tests that need no lab, written by a packet library |
+//! | [`exec`] | other programs: bounded in time, and out of the terminal's reach |
+//! | [`pin`] | what the kernel itself says about pinned BPF objects, and foreign ones to put in the way |
+//! | [`privilege`], [`residue`], [`interrupt`] | may this process make a lab, what is left of it, must it end now |
+//!
+//! Nothing in this library links the gate: the program is a file that is run (`GATE_BIN`), and what it says is held against what
+//! clients and servers saw. A test that shares no code with what it tests cannot agree with its mistakes.
+//!
+//! Everything made is named after this process (`gate-PID...`) and removed on drop: at the end, on an error, on a
+//! panic, and on Ctrl-C, which only sets a flag that every wait looks at.
+
+// The crate's other targets use what this one does not.
+#![cfg_attr(
+    test,
+    allow(
+        unused_crate_dependencies,
+        reason = "the lint looks at each target alone: the integration tests use these"
+    )
+)]
+
+pub mod exec;
+pub mod gate;
+pub mod interrupt;
+pub mod lab;
+pub mod matrix;
+pub mod packets;
+pub mod pin;
+pub mod privilege;
+pub mod residue;
+
+use clap as _;

@@ -1,0 +1,207 @@
+//! What the kernel says about pinned BPF objects, and foreign objects to put in the gate's way.
+//!
+//! Straight from `bpf(2)` and `/proc/self/fdinfo`: neither the gate's own code nor its library is asked.
+
+use std::{
+    ffi::CString,
+    fs, io,
+    os::{
+        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
+    },
+    path::{Path, PathBuf},
+};
+
+use anyhow::{Context as _, Result};
+
+/// What is pinned somewhere.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Pin {
+    /// Where, below the directory that was listed.
+    pub path: PathBuf,
+    /// The number of the directory entry: another one is another pin.
+    pub inode: u64,
+    /// What it is.
+    pub object: Object,
+}
+
+/// A BPF object, by its kernel-wide id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    /// A program attached to something.
+    Link(u32),
+    /// A program.
+    Program(u32),
+    /// A map.
+    Map(u32),
+    /// None that is known here.
+    Other,
+}
+
+/// Everything pinned below `directory`, in order; nothing where there is no such directory.
+pub fn list(directory: &Path) -> Result<Vec<Pin>> {
+    let mut pins = Vec::new();
+    if !directory.try_exists()? {
+        return Ok(pins);
+    }
+    collect(directory, directory, &mut pins)
+        .with_context(|| format!("cannot list {}", directory.display()))?;
+    pins.sort();
+    Ok(pins)
+}
+
+fn collect(top: &Path, directory: &Path, pins: &mut Vec<Pin>) -> Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let path = entry.path();
+        if entry.file_type()?.is_dir() {
+            collect(top, &path, pins)?;
+            continue;
+        }
+        pins.push(Pin {
+            inode: entry.metadata()?.ino(),
+            object: identify(&path)?,
+            path: path.strip_prefix(top)?.to_owned(),
+        });
+    }
+    Ok(())
+}
+
+fn identify(path: &Path) -> Result<Object> {
+    // bpffs shows some iterators and links to directories; what cannot be opened is there all the same.
+    let Ok(object) = get(path) else {
+        return Ok(Object::Other);
+    };
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", object.as_raw_fd()))?;
+    Ok(parse(&info))
+}
+
+/// A link's page names its program too, so it is looked for first.
+fn parse(info: &str) -> Object {
+    let id = |name: &str| {
+        info.lines()
+            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
+    };
+    id("link_id:")
+        .map(Object::Link)
+        .or_else(|| id("prog_id:").map(Object::Program))
+        .or_else(|| id("map_id:").map(Object::Map))
+        .unwrap_or(Object::Other)
+}
+
+/// An XDP program that passes everything, such as another tool's.
+pub fn passing_program() -> Result<OwnedFd> {
+    /// `r0 = 2 (XDP_PASS); exit`
+    const CODE: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
+    const XDP: u32 = 6;
+    #[repr(C)]
+    struct Load {
+        kind: u32,
+        instructions: u32,
+        code: u64,
+        licence: u64,
+    }
+    let attributes = Load {
+        kind: XDP,
+        instructions: 2,
+        code: CODE.as_ptr() as u64,
+        licence: c"MIT".as_ptr() as u64,
+    };
+    bpf(PROG_LOAD, &attributes).context("cannot load an XDP program")
+}
+
+/// A map that is none of the gate's: an array with one value of four bytes.
+pub fn tiny_map() -> Result<OwnedFd> {
+    const ARRAY: u32 = 2;
+    #[repr(C)]
+    struct Create {
+        kind: u32,
+        key_size: u32,
+        value_size: u32,
+        max_entries: u32,
+    }
+    let attributes = Create {
+        kind: ARRAY,
+        key_size: 4,
+        value_size: 4,
+        max_entries: 1,
+    };
+    bpf(MAP_CREATE, &attributes).context("cannot make a map")
+}
+
+/// Pins `object` at `path`.
+pub fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = Named {
+        path: name.as_ptr() as u64,
+        object: object.as_raw_fd().cast_unsigned(),
+        flags: 0,
+    };
+    command(OBJ_PIN, &attributes)
+        .map(drop)
+        .with_context(|| format!("cannot pin at {}", path.display()))
+}
+
+/// The object pinned at `path`.
+pub fn get(path: &Path) -> Result<OwnedFd> {
+    let name = CString::new(path.as_os_str().as_bytes())?;
+    let attributes = Named {
+        path: name.as_ptr() as u64,
+        object: 0,
+        flags: 0,
+    };
+    bpf(OBJ_GET, &attributes).with_context(|| format!("cannot open {}", path.display()))
+}
+
+/// The attributes of `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
+#[repr(C)]
+struct Named {
+    path: u64,
+    object: u32,
+    flags: u32,
+}
+
+const MAP_CREATE: libc::c_long = 0;
+const PROG_LOAD: libc::c_long = 5;
+const OBJ_PIN: libc::c_long = 6;
+const OBJ_GET: libc::c_long = 7;
+
+/// A command of `bpf(2)` that returns a descriptor.
+fn bpf<T>(number: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
+    let descriptor = command(number, attributes)?;
+    // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
+    Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
+}
+
+fn command<T>(number: libc::c_long, attributes: &T) -> io::Result<i32> {
+    // SAFETY: `attributes` is plain data of exactly this size, a prefix of `union bpf_attr`; the addresses in it are
+    // those of memory that its maker holds until this returns. The kernel takes what is left out as zeroes.
+    let result = unsafe {
+        libc::syscall(
+            libc::SYS_bpf,
+            number,
+            std::ptr::from_ref(attributes),
+            size_of::<T>(),
+        )
+    };
+    match i32::try_from(result) {
+        Ok(value) if value >= 0 => Ok(value),
+        _ => Err(io::Error::last_os_error()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn objects_are_told_apart_by_their_page() {
+        assert_eq!(
+            parse("pos:\t0\nlink_type:\txdp\nlink_id:\t7\nprog_id:\t3\n"),
+            Object::Link(7)
+        );
+        assert_eq!(parse("prog_type:\t6\nprog_id:\t3\n"), Object::Program(3));
+        assert_eq!(parse("map_type:\t2\nmap_id:\t9\n"), Object::Map(9));
+        assert_eq!(parse("pos:\t0\n"), Object::Other);
+    }
+}

@@ -1,0 +1,414 @@
+//! Configurations at random: as rules for the oracle, and as text for the gate, which reads it as it reads any.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    fmt::Write as _,
+    io,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::{Context as _, Result};
+use gate_common::Country;
+use gate_user::{
+    config,
+    generation::{Inputs, Plan},
+    geoip::Countries,
+};
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use jiff::Timestamp;
+
+use crate::{
+    random::Random,
+    rules::{Class, Pool, Prefix, Rules},
+};
+
+/// 2026-06-01T00:00:00Z.
+const START: i64 = 1_780_272_000;
+/// Deadlines, and times between them that packets are judged at; the second time is a deadline itself.
+const DEADLINES: [i64; 3] = [START + 10_000, START + 20_000, START + 30_000];
+pub(crate) const TIMES: [i64; 4] = [START, START + 10_000, START + 25_000, START + 40_000];
+
+/// Countries that a class may name, and two that none does.
+const NAMED: [&str; 4] = ["JP", "KP", "XK", "A1"];
+const UNNAMED: [&str; 2] = ["US", "DE"];
+
+/// A configuration, and where its packets come from and go to.
+pub(crate) struct World {
+    pub(crate) rules: Rules,
+    pub(crate) plan: Plan,
+    v4: Vec<Ipv4Net>,
+    v6: Vec<Ipv6Net>,
+}
+
+/// The countries of all worlds.
+pub(crate) fn countries() -> Vec<Country> {
+    let codes = NAMED.into_iter().chain(UNNAMED);
+    let named = codes.filter_map(Country::from_code);
+    named.chain([Country::NONE]).collect()
+}
+
+impl World {
+    /// A new one.
+    pub(crate) fn new(random: &mut Random) -> Result<Self> {
+        let rules = rules(random);
+        let text = text(&rules);
+        let plan = plan(&rules, &text).with_context(|| text.clone())?;
+        let pools = rules.pools.iter().flat_map(|it| &it.prefixes);
+        let classes = rules.classes.iter().flat_map(|it| &it.prefixes);
+        let nets: Vec<IpNet> = pools
+            .map(|it| it.net)
+            .chain(classes.copied())
+            .chain(rules.relays.iter().copied())
+            .chain(rules.servers.iter().copied())
+            .chain(rules.countries.iter().map(|(net, _)| *net))
+            .collect();
+        let v4 = nets.iter().filter_map(|it| match it {
+            IpNet::V4(net) => Some(*net),
+            IpNet::V6(_) => None,
+        });
+        let v6 = nets.iter().filter_map(|it| match it {
+            IpNet::V6(net) => Some(*net),
+            IpNet::V4(_) => None,
+        });
+        Ok(Self {
+            v4: v4.collect(),
+            v6: v6.collect(),
+            plan,
+            rules,
+        })
+    }
+
+    /// Source and destination of an IPv4 packet: mostly in a prefix that is configured, or right beside it.
+    pub(crate) fn between_v4(&self, random: &mut Random) -> (Ipv4Addr, Ipv4Addr) {
+        (self.address_v4(random), self.address_v4(random))
+    }
+
+    /// Source and destination of an IPv6 packet.
+    pub(crate) fn between_v6(&self, random: &mut Random) -> (Ipv6Addr, Ipv6Addr) {
+        (self.address_v6(random), self.address_v6(random))
+    }
+
+    fn address_v4(&self, random: &mut Random) -> Ipv4Addr {
+        if self.v4.is_empty() || random.once_in(6) {
+            return Ipv4Addr::from_bits(base_v4(random));
+        }
+        let net = random.pick(&self.v4);
+        match random.below(8) {
+            0 => net.network(),
+            1 => net.broadcast(),
+            2 => Ipv4Addr::from_bits(net.broadcast().to_bits().wrapping_add(1)),
+            3 => Ipv4Addr::from_bits(net.network().to_bits().wrapping_sub(1)),
+            _ => {
+                let low = u32::from(random.word()) << 16 | u32::from(random.word());
+                Ipv4Addr::from_bits(net.network().to_bits() | (low & net.hostmask().to_bits()))
+            }
+        }
+    }
+
+    fn address_v6(&self, random: &mut Random) -> Ipv6Addr {
+        if random.once_in(24) {
+            return self.address_v4(random).to_ipv6_mapped();
+        }
+        if self.v6.is_empty() || random.once_in(6) {
+            return Ipv6Addr::from_bits(base_v6(random));
+        }
+        let net = random.pick(&self.v6);
+        match random.below(8) {
+            0 => net.network(),
+            1 => net.broadcast(),
+            2 => Ipv6Addr::from_bits(net.broadcast().to_bits().wrapping_add(1)),
+            3 => Ipv6Addr::from_bits(net.network().to_bits().wrapping_sub(1)),
+            _ => Ipv6Addr::from_bits(
+                net.network().to_bits() | (random.bits() & net.hostmask().to_bits()),
+            ),
+        }
+    }
+}
+
+fn rules(random: &mut Random) -> Rules {
+    let pools = pools(random);
+    let mut taken = BTreeSet::new();
+    let mut class = |name: &str, countries: Vec<&'static str>, random: &mut Random| Class {
+        name: name.to_owned(),
+        countries,
+        prefixes: nets(random, 4, &mut taken),
+    };
+    let classes = vec![
+        class("domestic", vec!["JP"], random),
+        class("spam", vec!["KP", "XK"], random),
+        class("odd", vec!["A1"], random),
+        class("foreign", Vec::new(), random),
+    ];
+    let countries = nets(random, 30, &mut BTreeSet::new());
+    Rules {
+        all_segments: random.once_in(3),
+        enforce: random.once_in(2),
+        refuse_unlisted: random.once_in(2),
+        relays: nets(random, 5, &mut BTreeSet::new()),
+        pools,
+        ports: random
+            .pick(&[&[587, 465][..], &[587, 465], &[587], &[465]])
+            .to_vec(),
+        servers: if random.once_in(2) {
+            Vec::new()
+        } else {
+            nets(random, 6, &mut BTreeSet::new())
+        },
+        classes,
+        default: 3,
+        unknown: random.below(4),
+        tunnels: random.below(4),
+        countries: countries
+            .into_iter()
+            .map(|net| {
+                let code = if random.once_in(3) {
+                    random.pick(&UNNAMED)
+                } else {
+                    random.pick(&NAMED)
+                };
+                (net, code)
+            })
+            .collect(),
+        count_sources: !random.once_in(4),
+    }
+}
+
+fn pools(random: &mut Random) -> Vec<Pool> {
+    let mut taken = BTreeSet::new();
+    let mut pools = Vec::new();
+    for number in 0..random.between(2, 6) {
+        let written = nets(random, 5, &mut taken);
+        let listed = if random.once_in(2) {
+            nets(random, 4, &mut taken)
+        } else {
+            Vec::new()
+        };
+        if written.is_empty() {
+            continue;
+        }
+        let whole = random.once_in(3).then(|| random.pick(&DEADLINES));
+        let written = written.into_iter().map(|net| Prefix {
+            net,
+            until: whole,
+            listed: false,
+        });
+        let mut prefixes: Vec<Prefix> = written.collect();
+        for net in listed {
+            let own = random.once_in(2).then(|| random.pick(&DEADLINES));
+            let until = [whole, own].into_iter().flatten().min();
+            prefixes.push(Prefix {
+                net,
+                until,
+                listed: true,
+            });
+        }
+        pools.push(Pool {
+            name: format!("pool-{number}"),
+            exempt: random.once_in(3),
+            enforce: random.once_in(2),
+            source: (
+                random.pick(&[32, 24, 8, 1]),
+                random.pick(&[64, 56, 48, 128, 1]),
+            ),
+            prefixes,
+        });
+    }
+    pools
+}
+
+/// Up to `most` networks that are not `taken`, half of them inside one another.
+fn nets(random: &mut Random, most: usize, taken: &mut BTreeSet<IpNet>) -> Vec<IpNet> {
+    let mut nets: Vec<IpNet> = Vec::new();
+    for _ in 0..=random.below(most) {
+        let parent = (!nets.is_empty() && random.once_in(2)).then(|| random.pick(&nets));
+        let net = net(random, parent);
+        if taken.insert(net) {
+            nets.push(net);
+        }
+    }
+    nets
+}
+
+fn net(random: &mut Random, parent: Option<IpNet>) -> IpNet {
+    let v6 = parent.map_or_else(|| random.once_in(2), |it| matches!(it, IpNet::V6(_)));
+    let longer = |random: &mut Random, lengths: &[u8]| {
+        let length = random.pick(lengths);
+        parent.map_or(length, |it| length.max(it.prefix_len()))
+    };
+    let net = if v6 {
+        let length = longer(
+            random,
+            &[0, 16, 32, 32, 40, 48, 56, 64, 64, 65, 96, 127, 128],
+        );
+        let address = match parent {
+            Some(IpNet::V6(net)) => {
+                net.network().to_bits() | (base_v6(random) & net.hostmask().to_bits())
+            }
+            _ => base_v6(random),
+        };
+        Ipv6Net::new(Ipv6Addr::from_bits(address), length).map(IpNet::V6)
+    } else {
+        let length = longer(random, &[0, 8, 10, 16, 22, 24, 24, 28, 31, 32, 32]);
+        let address = match parent {
+            Some(IpNet::V4(net)) => {
+                net.network().to_bits() | (base_v4(random) & net.hostmask().to_bits())
+            }
+            _ => base_v4(random),
+        };
+        Ipv4Net::new(Ipv4Addr::from_bits(address), length).map(IpNet::V4)
+    };
+    net.expect("a length of the family").trunc()
+}
+
+/// Addresses from a small part of all, so that lists meet.
+fn base_v4(random: &mut Random) -> u32 {
+    let first = random.pick(&[10, 100, 192, 198, 203]);
+    let small = [0, 1, 2, 3, 64, 127, 128, 255];
+    u32::from_be_bytes([
+        first,
+        random.pick(&small),
+        random.pick(&small),
+        random.byte(),
+    ])
+}
+
+fn base_v6(random: &mut Random) -> u128 {
+    let start = random.pick(&[
+        0x2001_0db8_0000_0000u64,
+        0x2001_0db8_0001_0000,
+        0x2001_0db8_0001_ff00,
+        0xfd00_0000_0000_0001,
+        0x2002_c000_0201_0000,
+        0x2001_0000_0000_0000,
+        0x0064_ff9b_0000_0000,
+        0x2a00_0000_0000_0000,
+    ]);
+    let end = if random.once_in(2) {
+        u64::from(random.byte())
+    } else {
+        random.next()
+    };
+    (u128::from(start) << 64) | u128::from(end)
+}
+
+/// The configuration, as an operator would write it.
+fn text(rules: &Rules) -> String {
+    let list = |nets: &[IpNet]| {
+        nets.iter()
+            .map(|it| format!("\"{it}\""))
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    let action = |enforce: bool| if enforce { "enforce" } else { "observe" };
+    let mut text = format!(
+        "[[interface]]\nname = \"access\"\nrole = \"access\"\n[[interface]]\nname = \"uplink\"\nrole = \"uplink\"\n\
+         [port25]\naction = \"{}\"\nanswer = \"drop\"\nscope = \"{}\"\nunlisted = \"{}\"\nrelays = [{}]\n",
+        action(rules.enforce),
+        if rules.all_segments { "all" } else { "syn" },
+        if rules.refuse_unlisted {
+            "refuse"
+        } else {
+            "pass"
+        },
+        list(&rules.relays),
+    );
+    for pool in &rules.pools {
+        let written: Vec<IpNet> = pool
+            .prefixes
+            .iter()
+            .filter(|it| !it.listed)
+            .map(|it| it.net)
+            .collect();
+        let _ = write!(
+            text,
+            "[[access]]\nname = \"{}\"\nprefixes = [{}]\nfiles = [\"{}.txt\"]\nsource_prefix = {{ v4 = {}, v6 = {} }}\n",
+            pool.name,
+            list(&written),
+            pool.name,
+            pool.source.0,
+            pool.source.1
+        );
+        if pool.exempt {
+            text += "policy = \"exempt\"\n";
+        } else {
+            let _ = writeln!(
+                text,
+                "policy = \"restrict\"\naction = \"{}\"",
+                action(pool.enforce)
+            );
+        }
+        if let Some(until) = pool
+            .prefixes
+            .iter()
+            .find(|it| !it.listed)
+            .and_then(|it| it.until)
+        {
+            let _ = writeln!(text, "until = {}", time(until));
+        }
+    }
+    let names = |index: usize| rules.classes.get(index).map_or("", |it| &it.name);
+    let _ = write!(
+        text,
+        "[submission]\nports = {:?}\nservers = [{}]\n[geoip]\ndatabases = [\"c.mmdb\"]\nunknown = \"{}\"\ntunnels = \"{}\"\n",
+        rules.ports,
+        list(&rules.servers),
+        names(rules.unknown),
+        names(rules.tunnels)
+    );
+    for (index, class) in rules.classes.iter().enumerate() {
+        let _ = write!(
+            text,
+            "[[class]]\nname = \"{}\"\ncountries = {:?}\nprefixes = [{}]\ndefault = {}\n",
+            class.name,
+            class.countries,
+            list(&class.prefixes),
+            index == rules.default
+        );
+    }
+    let _ = writeln!(text, "[counters]\nsources = {}", rules.count_sources);
+    text
+}
+
+fn time(second: i64) -> Timestamp {
+    Timestamp::from_second(second).expect("a time of this century")
+}
+
+/// The generation that the gate makes of it.
+fn plan(rules: &Rules, text: &str) -> Result<Plan> {
+    let mut files: HashMap<String, String> =
+        HashMap::from([("gate.toml".to_owned(), text.to_owned())]);
+    for pool in &rules.pools {
+        let lines = pool
+            .prefixes
+            .iter()
+            .filter(|it| it.listed)
+            .map(|it| match it.until {
+                Some(until) => format!("{} until={}\n", it.net, time(until)),
+                None => format!("{}\n", it.net),
+            });
+        files.insert(format!("{}.txt", pool.name), lines.collect());
+    }
+    let read = |path: &Path| {
+        let text = path.to_str().and_then(|name| files.get(name)).cloned();
+        text.ok_or_else(|| io::ErrorKind::NotFound.into())
+    };
+    let config = config::load_at(Path::new("gate.toml"), &read, time(START))?;
+    let table = rules.countries.iter().map(|(net, code)| {
+        let country = Country::from_code(code).context("no country code")?;
+        Ok(((*net).into(), u32::from(country.number())))
+    });
+    let countries = Countries {
+        table: Arc::new(table.collect::<Result<_>>()?),
+        databases: Vec::new(),
+        attribution: Vec::new(),
+    };
+    Ok(Plan::new(Inputs {
+        config: &config,
+        countries: Some(&countries),
+        previous: None,
+        number: 1,
+        now: time(START),
+    })?)
+}

@@ -1,0 +1,54 @@
+//! The program in the kernel, one packet at a time: what it does with it, and what it counts.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | `rows` | the table: packets, and verdicts written by hand from the RFCs that each row names |
+//! | `generations` | one generation after another, and while packets run |
+//! | `budget` | how many instructions the verifier goes through |
+//! | `configurations` | the configurations of the table, from `tests/fixtures` |
+//! | `bench`, `kernel` | the loaded program, its maps, and a trial for each row |
+//!
+//! Nothing here computes a verdict: the suite `oracle` does that, with code that the gate does not share. The suite needs root and a
+//! kernel and nothing else, no file of the source tree either: it also runs in a virtual machine that has only this program. Where a
+//! privilege is missing all trials are reported as ignored, and why.
+
+#[path = "prog_run/bench.rs"]
+mod bench;
+#[path = "prog_run/budget.rs"]
+mod budget;
+#[path = "prog_run/configurations.rs"]
+mod configurations;
+#[path = "prog_run/generations.rs"]
+mod generations;
+#[path = "prog_run/kernel/mod.rs"]
+#[allow(
+    dead_code,
+    unused_imports,
+    reason = "each of the two suites uses a part"
+)]
+mod kernel;
+#[path = "prog_run/rows/mod.rs"]
+#[expect(
+    clippy::wildcard_imports,
+    reason = "the words of the table and the flags of TCP are what its rows are made of"
+)]
+mod rows;
+
+use std::process::ExitCode;
+
+use libtest_mimic::Arguments;
+
+use crate::bench::Bench;
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // One program, whose counters each trial looks at before and after.
+    arguments.test_threads = Some(1);
+    let bench = Bench::new();
+    let trials = [
+        budget::trials(&bench),
+        rows::trials(&bench),
+        generations::trials(&bench),
+    ];
+    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+}

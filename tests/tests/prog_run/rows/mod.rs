@@ -1,0 +1,185 @@
+//! The table: packets, and what becomes of each, written by hand.
+//!
+//! | module | what it tries |
+//! |---|---|
+//! | `port25` | who may reach port 25: pools, relays, unlisted sources, actions |
+//! | `pools` | which pool a source is in, until when, and what counts as one source |
+//! | `segments` | which segments are judged: flags, scopes, ports, other protocols |
+//! | `link` | tags, short frames, and what is no IP |
+//! | `ipv4`, `ipv6` | headers, good and bad |
+//! | `fragments` | fragments of both families |
+//! | `uplink` | classes of submission connections |
+//!
+//! A row says everything that changes: the total of a verdict and reason, the counters of interface, pool, prefix, relay, class and
+//! country, the source, the tag of the connection. A row that says nothing of a counter says that it stays.
+
+// A row is read as a line or two; rustfmt would make fifteen of each.
+#[rustfmt::skip]
+mod fragments;
+#[rustfmt::skip]
+mod ipv4;
+#[rustfmt::skip]
+mod ipv6;
+#[rustfmt::skip]
+mod link;
+#[rustfmt::skip]
+mod pools;
+#[rustfmt::skip]
+mod port25;
+#[rustfmt::skip]
+mod segments;
+#[rustfmt::skip]
+mod uplink;
+mod words;
+
+use libtest_mimic::Trial;
+
+use crate::{
+    bench::Bench,
+    configurations::{Configuration, NOW},
+    kernel::{Action, Change, Tally},
+};
+
+/// A packet and what becomes of it.
+pub(crate) struct Row {
+    pub(crate) name: &'static str,
+    /// The rule that says so, in words, with its source.
+    pub(crate) why: &'static str,
+    pub(crate) configuration: Configuration,
+    pub(crate) side: Side,
+    pub(crate) now: &'static str,
+    pub(crate) frame: Vec<u8>,
+    pub(crate) expected: Expected,
+}
+
+/// The side that a packet comes from, which decides the interface that it comes in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The interface with role `access`.
+    Access,
+    /// The interface with role `uplink`.
+    Uplink,
+    /// An interface that the configuration does not name.
+    Neither,
+}
+
+/// What a packet's fate is, and everything that it changes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    pub(crate) action: Action,
+    pub(crate) change: Change,
+}
+
+impl Row {
+    fn new(
+        name: &'static str,
+        why: &'static str,
+        (configuration, side): (Configuration, Side),
+        frame: Vec<u8>,
+        expected: Expected,
+    ) -> Self {
+        Self {
+            name,
+            why,
+            configuration,
+            side,
+            now: NOW,
+            frame,
+            expected,
+        }
+    }
+
+    fn at(self, now: &'static str) -> Self {
+        Self { now, ..self }
+    }
+}
+
+/// All rows as trials.
+pub(crate) fn trials(bench: &Bench) -> Vec<Trial> {
+    let groups = [
+        ("port25", port25::rows()),
+        ("pools", pools::rows()),
+        ("segments", segments::rows()),
+        ("link", link::rows()),
+        ("ipv4", ipv4::rows()),
+        ("ipv6", ipv6::rows()),
+        ("fragments", fragments::rows()),
+        ("uplink", uplink::rows()),
+    ];
+    let mut rows: Vec<(&str, Row)> = groups
+        .into_iter()
+        .flat_map(|(group, rows)| rows.into_iter().map(move |row| (group, row)))
+        .collect();
+    // A change of generation waits for several grace periods; a trial takes a millisecond.
+    rows.sort_by_key(|(_, row)| (row.configuration as u8, row.side as u8));
+    let mut trials: Vec<Trial> = rows
+        .into_iter()
+        .map(|(group, row)| {
+            bench.trial(format!("{group}: {}", row.name), move |state| {
+                state.check(&row)
+            })
+        })
+        .collect();
+    trials.push(
+        bench.trial("nothing else was counted in all of this", |state| {
+            let stray = state.device.stray(NAMED)?;
+            anyhow::ensure!(stray.is_empty(), "{stray:?}");
+            Ok(())
+        }),
+    );
+    trials
+}
+
+/// More counters than any configuration of the table has.
+const NAMED: u32 = 64;
+
+/// The gate has no business with it: it passes, and nothing changes.
+fn unjudged() -> Expected {
+    Expected {
+        action: Action::Pass,
+        change: Change::default(),
+    }
+}
+
+fn passed(reason: &str, counts: &[&str]) -> Expected {
+    judged(Action::Pass, "passed", reason, counts)
+}
+
+fn refused(reason: &str, counts: &[&str]) -> Expected {
+    judged(Action::Drop, "refused", reason, counts)
+}
+
+fn observed(reason: &str, counts: &[&str]) -> Expected {
+    judged(Action::Pass, "observed", reason, counts)
+}
+
+fn unparsed(reason: &str, counts: &[&str]) -> Expected {
+    judged(Action::Pass, "unparsed", reason, counts)
+}
+
+/// A connection that got a class: `country` is that of its source, `tag` what the connection then carries.
+fn tagged(reason: &str, counts: &[&str], country: &str, tag: &str) -> Expected {
+    let mut tally = tally("tagged", reason, counts);
+    tally.count(format!("country {country}"));
+    tally.count(format!("tag 6 {tag} {country} 0"));
+    Expected {
+        action: Action::Pass,
+        change: tally.into(),
+    }
+}
+
+fn judged(action: Action, verdict: &str, reason: &str, counts: &[&str]) -> Expected {
+    Expected {
+        action,
+        change: tally(verdict, reason, counts).into(),
+    }
+}
+
+fn tally(verdict: &str, reason: &str, counts: &[&str]) -> Tally {
+    let mut tally = Tally::default();
+    tally.count(format!("total {verdict} {reason}"));
+    for counter in counts {
+        tally.count(format!("{counter} {verdict}"));
+    }
+    tally
+}
