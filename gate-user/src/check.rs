@@ -7,6 +7,7 @@ use serde::Serialize;
 use crate::{
     attach,
     error::Error,
+    floor,
     generation::{Plan, manifest},
     kernel::{self, Gate},
     load::{Base, Loaded, load},
@@ -62,6 +63,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
     progress.finish();
     let Loaded { config, plan } = loaded?;
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
+    floor::check()?;
     let kernel = match privilege::check() {
         Ok(()) => {
             pins.check_file_system()?;

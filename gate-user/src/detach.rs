@@ -23,6 +23,7 @@ pub fn detach(pins: &Pins) -> Result<Detached, Error> {
         });
     }
     let _lock = pins.lock()?;
+    pins.check_version()?;
     let interfaces = pins.linked()?;
     pins.remove_all()?;
     Ok(Detached {

@@ -46,6 +46,14 @@ pub enum Error {
     /// An interface cannot have the program.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The kernel lacks what the program needs.
+    #[error("this kernel is Linux {major}.{minor}; the gate needs Linux 6.1 or later")]
+    OldKernel {
+        /// Its first number.
+        major: u32,
+        /// Its second number.
+        minor: u32,
+    },
     /// A capability is missing.
     #[error("this needs the capabilities {}, and the process lacks {}", crate::privilege::NEEDED.join(", "), missing.join(", "))]
     Privilege {
@@ -105,6 +113,7 @@ impl Error {
             Self::Pins(_)
             | Self::Kernel(_)
             | Self::Attach(_)
+            | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
             | Self::NotLoaded { .. }
@@ -126,6 +135,9 @@ impl Error {
             Self::Pins(error) => Some(error.hint()),
             Self::Kernel(error) => Some(error.hint()),
             Self::Attach(error) => Some(error.hint()),
+            Self::OldKernel { .. } => {
+                Some("Debian 12 and later have one; `uname -r` shows the one that runs".to_owned())
+            }
             Self::Privilege { .. } => Some("run it as root, for example with sudo".to_owned()),
             Self::NotLoaded { .. } => Some("start it with `gate run --config FILE`".to_owned()),
             Self::NoTag { .. } => {

@@ -9,6 +9,7 @@ pub mod clock;
 pub mod config;
 pub mod detach;
 mod error;
+pub mod floor;
 pub mod generation;
 pub mod geoip;
 pub mod kernel;

@@ -342,6 +342,12 @@ impl Pins {
                 });
             }
         }
+        self.check_version()
+    }
+
+    /// Makes sure that nothing but the gate's own pins is among those of this version.
+    pub fn check_version(&self) -> Result<(), PinsError> {
+        let version = self.version();
         let known = [
             self.maps(),
             self.program(),

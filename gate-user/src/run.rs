@@ -22,6 +22,7 @@ use crate::{
     clock,
     config::Config,
     error::Error,
+    floor,
     generation::{Manifest, Plan},
     kernel::{self, Gate, Maps, Prepared},
     load::{Base, Loaded, load},
@@ -35,6 +36,7 @@ use crate::{
 /// some microseconds, and slewing (adjtime(3)) moves both.
 const CLOCK_SET_NS: u64 = 10_000_000;
 
+/// What the operator should know when the pins of a generation were removed by hand.
 const LOST: &str = "the pins of the generation that was in force are gone: its counters of pools, prefixes, relays, \
                     classes and interfaces start from zero";
 
@@ -64,6 +66,7 @@ pub struct Start<'a> {
 
 /// Puts a configuration in force.
 pub fn start(pins: &Pins, start: Start<'_>) -> Result<Running, Error> {
+    floor::check()?;
     privilege::check()?;
     let lock = pins.lock()?;
     let mut progress = Progress::new();

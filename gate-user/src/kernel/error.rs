@@ -1,0 +1,100 @@
+//! What the kernel can refuse, and what to do about it.
+
+use std::{io, path::PathBuf};
+
+use aya::{EbpfError, programs::ProgramError};
+
+use crate::{error::whole, pins::PinsError, sys::MapSpec};
+
+/// Something that the kernel refused.
+#[derive(Debug, thiserror::Error)]
+pub enum KernelError {
+    /// The object is damaged.
+    #[error("the embedded BPF object cannot be read: {0}")]
+    Object(#[from] aya_obj::ParseError),
+    /// The object could not be loaded.
+    #[error("the kernel does not take the gate's maps: {}", whole(&**.0))]
+    Load(Box<EbpfError>),
+    /// The program could not be loaded.
+    #[error("the kernel does not take the gate's program: {}", whole(&**.0))]
+    Program(Box<ProgramError>),
+    /// A map is missing or is not what the program needs.
+    #[error("{path}: the pinned map has {found}; this program needs {wanted}", path = path.display())]
+    Incompatible {
+        /// The pin.
+        path: PathBuf,
+        /// What it is.
+        found: String,
+        /// What it should be.
+        wanted: MapSpec,
+    },
+    /// A map could not be opened.
+    #[error("{path}: cannot open the pinned map: {error}", path = path.display())]
+    Open {
+        /// The pin.
+        path: PathBuf,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A table could not be made or filled.
+    #[error("the table {table} with {entries} entries cannot be made: {error}")]
+    Table {
+        /// Its map.
+        table: String,
+        /// How many entries it needs.
+        entries: usize,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// A map could not be read or written.
+    #[error("the map {map} cannot be {action}: {error}")]
+    Map {
+        /// Its name.
+        map: &'static str,
+        /// Read or written.
+        action: &'static str,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// The log of packets could not be opened.
+    #[cfg(feature = "log")]
+    #[error("the log of packets cannot be opened: {0}")]
+    Log(#[source] aya_log::Error),
+    /// A pin could not be made.
+    #[error(transparent)]
+    Pins(#[from] PinsError),
+    /// The manifest could not be made or read.
+    #[error(transparent)]
+    Manifest(#[from] crate::generation::manifest::ManifestError),
+}
+
+impl KernelError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Object(_) => "the binary is damaged or was built wrongly: build it again with `cargo xtask build`".to_owned(),
+            Self::Load(_) | Self::Program(_) => {
+                "the gate needs Linux 6.1 or later and CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; the kernel log may say more"
+                    .to_owned()
+            }
+            Self::Incompatible { .. } => {
+                "another program or version made this pin: `gate detach` removes the gate's pins, then start again".to_owned()
+            }
+            Self::Open { error, .. } if error.kind() == io::ErrorKind::NotFound => {
+                "no gate is loaded here: start it with `gate run --config FILE`".to_owned()
+            }
+            Self::Table { error, .. } if error.raw_os_error() == Some(libc::ENOMEM) => {
+                "the memory limit of the service is too small for two generations: raise MemoryMax".to_owned()
+            }
+            Self::Pins(error) => error.hint(),
+            #[cfg(feature = "log")]
+            Self::Log(_) => "the program in force was not built with `cargo xtask build --log`".to_owned(),
+            Self::Open { .. } | Self::Table { .. } | Self::Map { .. } | Self::Manifest(_) => "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `gate status` shows what is in force".to_owned(),
+        }
+    }
+
+    pub(super) fn map(map: &'static str, action: &'static str) -> impl FnOnce(io::Error) -> Self {
+        move |error| Self::Map { map, action, error }
+    }
+}

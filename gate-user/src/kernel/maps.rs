@@ -1,0 +1,263 @@
+//! The maps: what they say, and how a generation gets in, into force and out again.
+
+use std::{collections::HashMap, io, path::Path};
+
+use gate_common::{
+    Country, Reason, Verdict,
+    abi::{self, FlowKey, FlowTag, GenerationWord, Packets, Source, SourceKey, State, maps},
+};
+
+use super::{
+    KernelError,
+    tables::{self, MANIFEST},
+};
+use crate::{
+    generation::Plan,
+    pins::{Pins, PinsError},
+    sys::{Access, Map},
+};
+
+/// The maps of a gate, pinned or private.
+#[derive(Debug)]
+pub struct Maps {
+    state: Map,
+    totals: Map,
+    counters: Map,
+    countries: Map,
+    sources: Map,
+    flows: Map,
+    /// In the order of [`maps::SLOTTED`].
+    slotted: Vec<Map>,
+}
+
+impl Maps {
+    /// Opens what is pinned.
+    pub fn open(pins: &Pins, access: Access) -> Result<Self, KernelError> {
+        Self::open_each(|name| {
+            let path = pins.map(name);
+            Map::open(&path, access).map_err(|error| KernelError::Open { path, error })
+        })
+    }
+
+    pub(super) fn open_each(
+        mut open: impl FnMut(&'static str) -> Result<Map, KernelError>,
+    ) -> Result<Self, KernelError> {
+        Ok(Self {
+            state: open(maps::STATE)?,
+            totals: open(maps::TOTALS)?,
+            counters: open(maps::COUNTERS)?,
+            countries: open(maps::COUNTRIES)?,
+            sources: open(maps::SOURCES)?,
+            flows: open(maps::FLOWS)?,
+            slotted: maps::SLOTTED
+                .into_iter()
+                .map(open)
+                .collect::<Result<_, _>>()?,
+        })
+    }
+
+    /// The generation that a pinned gate runs; none, if nothing is pinned.
+    pub fn pinned_generation(pins: &Pins) -> Result<GenerationWord, KernelError> {
+        let path = pins.map(maps::STATE);
+        let state = match Map::open(&path, Access::Read) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                return Ok(GenerationWord::default());
+            }
+            result => result.map_err(|error| KernelError::Open { path, error })?,
+        };
+        Ok(GenerationWord(word(&state, State::Generation)?))
+    }
+
+    /// The generation in force.
+    pub fn generation(&self) -> Result<GenerationWord, KernelError> {
+        Ok(GenerationWord(word(&self.state, State::Generation)?))
+    }
+
+    /// What to add to `CLOCK_BOOTTIME` for UNIX time, as the program sees it.
+    pub fn wall_offset(&self) -> Result<u64, KernelError> {
+        word(&self.state, State::WallOffset)
+    }
+
+    fn set(&self, word: State, value: u64) -> Result<(), KernelError> {
+        self.state
+            .update(&(word as u32), &value)
+            .map_err(KernelError::map(maps::STATE, "written"))
+    }
+
+    /// Tells the program how far its clock is from UNIX time.
+    pub fn set_wall_offset(&self, offset_ns: u64) -> Result<(), KernelError> {
+        self.set(State::WallOffset, offset_ns)
+    }
+
+    /// How many packets got this verdict for this reason.
+    pub fn total(&self, verdict: Verdict, reason: Reason) -> Result<u64, KernelError> {
+        let index = abi::total_index(verdict, reason);
+        let values: Option<Vec<u64>> = self
+            .totals
+            .lookup_per_cpu(&index)
+            .map_err(KernelError::map(maps::TOTALS, "read"))?;
+        Ok(values.iter().flatten().sum())
+    }
+
+    /// How many packets this counter counted, one value a CPU.
+    pub fn counter(&self, counter: u32) -> Result<Vec<Packets>, KernelError> {
+        let values = self
+            .counters
+            .lookup_per_cpu(&counter)
+            .map_err(KernelError::map(maps::COUNTERS, "read"))?;
+        Ok(values.unwrap_or_default())
+    }
+
+    /// How many packets from this country were tagged.
+    pub fn country(&self, country: Country) -> Result<u64, KernelError> {
+        let index = u32::from(country.number());
+        let values: Option<Vec<u64>> = self
+            .countries
+            .lookup_per_cpu(&index)
+            .map_err(KernelError::map(maps::COUNTRIES, "read"))?;
+        Ok(values.iter().flatten().sum())
+    }
+
+    /// Every source that has an entry.
+    pub fn sources(&self) -> Result<HashMap<SourceKey, Source>, KernelError> {
+        self.sources
+            .entries()
+            .map_err(KernelError::map(maps::SOURCES, "read"))
+    }
+
+    /// The tag of a connection, however old.
+    pub fn flow(&self, key: &FlowKey) -> Result<Option<FlowTag>, KernelError> {
+        self.flows
+            .lookup(key)
+            .map_err(KernelError::map(maps::FLOWS, "read"))
+    }
+
+    /// Removes the tags of connections that were opened before `boot_ns`.
+    pub fn sweep_flows(&self, boot_ns: u64) -> Result<(), KernelError> {
+        let failed = |action| KernelError::map(maps::FLOWS, action);
+        for (key, tag) in self
+            .flows
+            .entries::<FlowKey, FlowTag>()
+            .map_err(failed("read"))?
+        {
+            if tag.time_ns < boot_ns {
+                self.flows.delete(&key).map_err(failed("written"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Puts a generation into a slot that no program looks at.
+    ///
+    /// `index` gives the index of an interface by its name; interfaces without one are left out. `progress` hears how
+    /// many of how many entries are in.
+    pub fn prepare(
+        &self,
+        plan: &Plan,
+        index: &dyn Fn(&str) -> Option<u32>,
+        progress: &mut dyn FnMut(usize, usize),
+    ) -> Result<Prepared, KernelError> {
+        let current = self.generation()?;
+        let slot = u32::from(current.number() != 0 && current.slot() == 0);
+        let tables = tables::inner_maps(plan, index, progress)?;
+        let manifest = tables::manifest_map(plan)?;
+        let prepared = Prepared {
+            word: GenerationWord::new(plan.manifest.number, slot),
+            tables,
+            manifest,
+        };
+        match self.fill(&prepared, &plan.fresh_counters) {
+            Ok(()) => Ok(prepared),
+            Err(error) => {
+                self.clear(slot)?;
+                Err(error)
+            }
+        }
+    }
+
+    fn fill(&self, prepared: &Prepared, fresh_counters: &[u32]) -> Result<(), KernelError> {
+        for (outer, (name, inner)) in self.slotted.iter().zip(&prepared.tables) {
+            outer
+                .update_inner(prepared.word.slot(), inner)
+                .map_err(KernelError::map(name, "written"))?;
+        }
+        for counter in fresh_counters {
+            let zero = Packets::default();
+            self.counters
+                .update_per_cpu(counter, &zero)
+                .map_err(KernelError::map(maps::COUNTERS, "written"))?;
+        }
+        Ok(())
+    }
+
+    /// Puts a prepared generation in force, by one store, and lets go of the one before once no packet is in it.
+    pub fn activate(&self, prepared: &Prepared) -> Result<(), KernelError> {
+        let before = self.generation()?;
+        self.set(State::Generation, prepared.word.0)?;
+        if before.number() == 0 || before.slot() == prepared.word.slot() {
+            return Ok(());
+        }
+        // Storing what is there already changes nothing, and returns after a grace period that began after the store
+        // of the word: whatever still ran in the old generation is done.
+        if let (Some(outer), Some((_, inner))) = (self.slotted.first(), prepared.tables.first()) {
+            outer
+                .update_inner(prepared.word.slot(), inner)
+                .map_err(KernelError::map("of a slot", "written"))?;
+        }
+        self.clear(before.slot())
+    }
+
+    /// Takes back a prepared generation, unless it is in force; says whether it did.
+    pub fn discard(&self, prepared: &Prepared) -> Result<bool, KernelError> {
+        if self.generation()? == prepared.word {
+            return Ok(false);
+        }
+        self.clear(prepared.word.slot())?;
+        Ok(true)
+    }
+
+    fn clear(&self, slot: u32) -> Result<(), KernelError> {
+        self.slotted
+            .iter()
+            .try_for_each(|outer| outer.delete(&slot))
+            .map_err(KernelError::map("of a slot", "written"))
+    }
+}
+
+/// A word of the map of state; its elements are always there.
+fn word(state: &Map, word: State) -> Result<u64, KernelError> {
+    let found = state
+        .lookup(&(word as u32))
+        .map_err(KernelError::map(maps::STATE, "read"))?;
+    found.ok_or_else(|| KernelError::map(maps::STATE, "read")(io::ErrorKind::NotFound.into()))
+}
+
+/// A generation in its slot, not yet in force.
+#[derive(Debug)]
+pub struct Prepared {
+    word: GenerationWord,
+    tables: Vec<(&'static str, Map)>,
+    manifest: Map,
+}
+
+impl Prepared {
+    /// The number of the generation.
+    #[must_use]
+    pub fn number(&self) -> u32 {
+        self.word.number()
+    }
+
+    /// Pins its tables and its manifest in `directory`.
+    pub fn pin(&self, directory: &Path) -> Result<(), KernelError> {
+        let tables = self.tables.iter().map(|(name, map)| (*name, map));
+        for (name, map) in tables.chain([(MANIFEST, &self.manifest)]) {
+            let path = directory.join(name);
+            map.pin(&path).map_err(|error| PinsError::Io {
+                action: "pin",
+                path,
+                error,
+            })?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,133 @@
+//! The gate in the kernel: its maps, its program, and how a generation gets in.
+//!
+//! Minimum kernel version: 6.1.
+
+mod error;
+mod maps;
+mod tables;
+
+use std::{io, os::fd::AsFd as _, path::Path};
+
+use aya::{
+    Ebpf, EbpfLoader,
+    maps::{Map as AyaMap, MapData},
+    programs::{Program, ProgramError, Xdp},
+};
+use gate_common::abi;
+
+pub use self::{
+    error::KernelError,
+    maps::{Maps, Prepared},
+    tables::manifest,
+};
+use crate::{
+    object,
+    pins::Pins,
+    sys::{Access, Map},
+};
+
+/// A loaded program and its maps.
+#[derive(Debug)]
+pub struct Gate {
+    ebpf: Ebpf,
+    /// The maps.
+    pub maps: Maps,
+}
+
+impl Gate {
+    /// Loads the program with maps of its own, that nobody else sees.
+    pub fn private(object: &[u8]) -> Result<Self, KernelError> {
+        Self::load(object, &mut EbpfLoader::new())
+    }
+
+    /// Loads the program with the pinned maps, pinning those that are not there yet.
+    ///
+    /// Pins that are there are checked first: aya adopts whatever it finds.
+    pub fn pinned(object: &[u8], pins: &Pins) -> Result<Self, KernelError> {
+        check_pins(object, pins)?;
+        let mut loader = EbpfLoader::new();
+        for name in names() {
+            loader.map_pin_path(name, pins.map(name));
+        }
+        Self::load(object, &mut loader)
+    }
+
+    fn load(object: &[u8], loader: &mut EbpfLoader<'_>) -> Result<Self, KernelError> {
+        let mut ebpf = loader
+            .load(object)
+            .map_err(|error| KernelError::Load(Box::new(error)))?;
+        program(&mut ebpf)
+            .and_then(Xdp::load)
+            .map_err(|error| KernelError::Program(Box::new(error)))?;
+        let maps = Maps::open_each(|name| {
+            let fd = ebpf
+                .map(name)
+                .and_then(data)
+                .map(|data| data.fd().as_fd().try_clone_to_owned());
+            fd.unwrap_or_else(|| Err(io::ErrorKind::NotFound.into()))
+                .and_then(Map::from_fd)
+                .map_err(KernelError::map(name, "read"))
+        })?;
+        Ok(Self { ebpf, maps })
+    }
+
+    /// What aya loaded.
+    #[cfg(feature = "log")]
+    pub(crate) fn ebpf(&mut self) -> &mut Ebpf {
+        &mut self.ebpf
+    }
+
+    /// The program.
+    pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
+        program(&mut self.ebpf).map_err(|error| KernelError::Program(Box::new(error)))
+    }
+}
+
+fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+    let program: &mut Program = ebpf
+        .program_mut(abi::PROGRAM)
+        .ok_or(ProgramError::NotLoaded)?;
+    program.try_into()
+}
+
+/// The descriptor behind aya's typed map, for the kinds that the gate has.
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "the gate has four of the kernel's thirty kinds of maps"
+)]
+fn data(map: &AyaMap) -> Option<&MapData> {
+    match map {
+        AyaMap::Array(data)
+        | AyaMap::PerCpuArray(data)
+        | AyaMap::LruHashMap(data)
+        | AyaMap::ArrayOfMaps(data) => Some(data),
+        _ => None,
+    }
+}
+
+/// Every map that is pinned by its name.
+fn names() -> impl Iterator<Item = &'static str> {
+    abi::maps::STATES.into_iter().chain(abi::maps::SLOTTED)
+}
+
+/// Makes sure that each map that is pinned is what the program in `object` needs.
+pub fn check_pins(object: &[u8], pins: &Pins) -> Result<(), KernelError> {
+    names().try_for_each(|name| check_pin(object, name, &pins.map(name)))
+}
+
+fn check_pin(object: &[u8], name: &str, path: &Path) -> Result<(), KernelError> {
+    let Some(wanted) = object::map_spec(object, name)? else {
+        return Ok(());
+    };
+    let found = match Map::open(path, Access::Write) {
+        Ok(map) if map.spec() == wanted => return Ok(()),
+        Ok(map) => map.spec().to_string(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => format!("something that is no map of ours ({error})"),
+    };
+    Err(KernelError::Incompatible {
+        path: path.to_owned(),
+        found,
+        wanted,
+    })
+}
