@@ -24,6 +24,8 @@ pub enum Mode {
     Native,
     /// In the stack.
     Generic,
+    /// In the driver if it can, else in the stack.
+    Auto,
 }
 
 impl Display for Mode {
@@ -31,6 +33,7 @@ impl Display for Mode {
         f.pad(match self {
             Self::Native => "native",
             Self::Generic => "generic",
+            Self::Auto => "auto",
         })
     }
 }

@@ -42,7 +42,16 @@ pub struct Daemon {
 impl Daemon {
     /// Starts `command`, and returns once it is ready. A daemon that ends or is not ready in time is an error with what
     /// it said.
-    pub(super) fn start(mut command: Command) -> Result<Self> {
+    pub(super) fn start(command: Command) -> Result<Self> {
+        let mut daemon = Self::spawn(command)?;
+        match daemon.outcome()? {
+            None => Ok(daemon),
+            Some(status) => bail!("gate run ended ({status}): {}", daemon.log.text()),
+        }
+    }
+
+    /// Starts `command`.
+    pub(super) fn spawn(mut command: Command) -> Result<Self> {
         // Should this process be killed, its daemon ends with it. The signal comes when the *thread* that started it
         // ends, which for tests and the demo is the one that waits for it.
         let tie = || Ok(set_pdeathsig(Signal::SIGTERM)?);
@@ -55,22 +64,29 @@ impl Daemon {
         let mut child = exec::spawn(&mut command)
             .with_context(|| format!("cannot start `{}`", exec::describe(&command)))?;
         let log = Log::follow(child.stderr.take());
-        let mut daemon = Self { child, log };
+        Ok(Self { child, log })
+    }
+
+    /// Waits until it is ready (`None`) or has ended.
+    pub fn outcome(&mut self) -> Result<Option<ExitStatus>> {
         let mut ended = None;
         interrupt::wait_until(START, || {
-            ended = daemon.child.try_wait().ok().flatten();
-            daemon.log.is_ready() || ended.is_some()
+            ended = self.child.try_wait().ok().flatten();
+            self.log.is_ready() || ended.is_some()
         })?;
-        if daemon.log.is_ready() {
-            return Ok(daemon);
+        if self.log.is_ready() {
+            return Ok(None);
         }
         match ended {
-            Some(status) => bail!("gate run ended ({status}): {}", daemon.log.text()),
-            None => bail!(
-                "gate run is not ready after {START:?}: {}",
-                daemon.log.text()
-            ),
+            Some(status) => Ok(Some(status)),
+            None => bail!("gate run is not ready after {START:?}: {}", self.log.text()),
         }
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// What it has said on its standard error so far.

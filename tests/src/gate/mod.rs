@@ -126,6 +126,13 @@ impl<'a> Gate<'a> {
         Daemon::start(command)
     }
 
+    /// Starts `gate run` and waits for nothing.
+    pub fn begin(&self, config: &Path) -> Result<Daemon> {
+        let mut command = self.command(&["run", "--config"]);
+        command.arg(config);
+        Daemon::spawn(command)
+    }
+
     /// `gate detach`.
     pub fn detach(&self) -> Result<String> {
         self.text(&["detach"])

@@ -165,6 +165,18 @@ impl Lab {
         self.pins.path()
     }
 
+    /// The namespace of `who`.
+    pub fn netns(&self, who: Who) -> Result<&NetNs> {
+        Ok(&self.host(who)?.netns)
+    }
+
+    /// One more host, without servers, behind an interface of the router that the gate is not attached to.
+    pub fn add_host(&self, netns: &str, interface: &str, addresses: Addresses) -> Result<NetNs> {
+        let netns = NetNs::new(self.name.of(netns))?;
+        wiring::connect(&self.router, interface, &netns, addresses)?;
+        Ok(netns)
+    }
+
     /// A directory for configurations and lists, readable by everybody, removed with the lab.
     #[must_use]
     pub fn scratch(&self) -> &Path {

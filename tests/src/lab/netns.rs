@@ -94,7 +94,7 @@ impl NetNs {
     }
 
     /// Runs lines of `ip` inside, all or an error.
-    pub(crate) fn ip(&self, lines: &str) -> Result<()> {
+    pub fn ip(&self, lines: &str) -> Result<()> {
         let mut ip = Command::new("ip");
         ip.args(["-n", self.name(), "-batch", "-"]);
         exec::tool(&mut ip, lines).map(drop)

@@ -5,6 +5,7 @@
 //! | `lab` | the means of all that follows |
 //! | `promises` | the whole matrix of who reaches whom, in native and generic mode, in both profiles, each beside its control |
 //! | `restart` | what a daemon that dies, ends or starts again changes: nothing; and what gets through a gate that is detached |
+//! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
 //! | `answers` | what the commands that only read say, held against other witnesses |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
@@ -23,6 +24,7 @@ mod bench;
 mod database;
 mod lab;
 mod promises;
+mod recovery;
 mod restart;
 mod rules;
 
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         lab::trials(&found),
         promises::trials(&found),
         restart::trials(&found),
+        recovery::trials(&found),
         rules::trials(&found),
         answers::trials(&found),
         bad_input::trials(&found),

@@ -26,7 +26,7 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
     for number in 0..WORLDS {
         // Not the worlds of the other trial.
         let mut random = Random::new(seed, 1_000_000 + number);
-        let world = World::new(&mut random)?;
+        let world = World::new(number, &mut random)?;
         // A program of its own: the map of sources has room for those of some worlds.
         let mut device = Device::load(&world::countries())?;
         for side in Side::ALL {

@@ -36,7 +36,7 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
     let mut opinions = 0;
     for number in 0..WORLDS {
         let mut random = Random::new(seed, number);
-        let world = World::new(&mut random)?;
+        let world = World::new(number, &mut random)?;
         let host = Host::new(&world);
         for packet in 0..PACKETS {
             let frame = packets::next(&world, &mut random);
