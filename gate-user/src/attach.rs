@@ -13,7 +13,7 @@ use crate::{
     config::{InterfaceConfig, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{Device, XdpLink, XdpMode, devices},
+    sys::{Device, XdpLink, XdpMode},
 };
 
 /// An interface that the program cannot be put on.
@@ -229,11 +229,7 @@ fn named(name: Option<&String>) -> String {
 }
 
 /// Where the program runs on each interface; an error if it does not.
-pub fn modes(targets: &[Target]) -> Result<Vec<XdpMode>, AttachError> {
-    let devices = devices().map_err(|error| AttachError::Link {
-        interface: "all interfaces".to_owned(),
-        error,
-    })?;
+pub fn modes(targets: &[Target], devices: &[Device]) -> Result<Vec<XdpMode>, AttachError> {
     let mode = |target: &Target| {
         let device = devices.iter().find(|device| device.index == target.index);
         let xdp = device.and_then(|device| device.xdp);

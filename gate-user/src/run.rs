@@ -9,8 +9,8 @@
 //!    program is attached to new interfaces, then the generation is put in force by one store, then the program is
 //!    replaced in place on the others, then links of interfaces that the configuration names no more go.
 //!
-//! What fails before the store is taken back. What fails after it (replacing the program on one interface) leaves the
-//! new generation in force everywhere, under the program that was there, and is reported.
+//! What fails before the store is taken back. What fails after it (replacing the program on one interface, looking at
+//! the result) leaves the new generation in force, under the program that was there, and is reported.
 
 use std::path::Path;
 
@@ -29,7 +29,7 @@ use crate::{
     pins::{Lock, Pins},
     privilege,
     progress::Progress,
-    sys::{XdpMode, devices},
+    sys::{Device, XdpMode, devices},
 };
 
 /// The least difference between the clocks that means that somebody set one of them, in nanoseconds: reading both takes
@@ -127,8 +127,7 @@ fn locked_start(pins: &Pins, start: Start<'_>, progress: &mut Progress) -> Resul
         number: before.word.number(),
     };
     let Loaded { config, plan } = load(start.config, base, progress)?;
-    let devices = devices().map_err(Error::system("list the network interfaces"))?;
-    let targets = attach::targets(&config.interfaces, &devices, pins)?;
+    let targets = attach::targets(&config.interfaces, &list_devices()?, pins)?;
     if before.fresh && pins.exist() {
         // What an earlier start that was cut short left behind: nothing of it is in force.
         pins.remove_all_but_root()?;
@@ -142,7 +141,7 @@ fn locked_start(pins: &Pins, start: Start<'_>, progress: &mut Progress) -> Resul
         result => result?,
     };
     sweep(&gate.maps)?;
-    let modes = attach::modes(&targets)?;
+    let modes = attach::modes(&targets, &list_devices()?)?;
     Ok(Started {
         gate,
         config,
@@ -277,6 +276,10 @@ fn repin_program(gate: &mut Gate, pins: &Pins) -> Result<(), Error> {
             ProgramError::IOError(std::io::Error::other(error)),
         )))
     })
+}
+
+fn list_devices() -> Result<Vec<Device>, Error> {
+    devices().map_err(Error::system("list the network interfaces"))
 }
 
 fn wall_offset() -> Result<u64, Error> {
