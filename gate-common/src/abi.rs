@@ -7,16 +7,16 @@
 //! # Maps
 //!
 //! *State* maps live as long as the gate is attached and carry over from one generation to the next: [`maps::STATE`],
-//! the counters, the flow tags. *Slotted* maps are arrays of maps with [`SLOTS`] slots; a generation is one inner map in
-//! the same slot of each, written before the generation word names the slot, and never after. In prefix tables, 0 stands
-//! for nothing: it keeps IPv4 from matching IPv6 prefixes so short that they cover the IPv4-mapped addresses.
+//! the counters, the flow tags. *Slotted* maps are arrays of maps with [`SLOTS`] slots; a generation is what is in the
+//! same slot of each, written before the generation word names the slot, and never after. Prefix lists are
+//! [tables](crate::table), each a root and nodes, at [`List::place`] of [`maps::ROOTS`] and [`maps::NODES`].
 
 use bytemuck::{Pod, Zeroable};
 
 use crate::{Addr, Country, Flow, Reason, Verdict};
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 1;
+pub const ABI_VERSION: u32 = 2;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
@@ -36,32 +36,18 @@ pub mod maps {
     pub const SETTINGS: &str = "SETTINGS";
     /// Slotted `HASH`, [`Interface`](super::Interface) by interface index.
     pub const INTERFACES: &str = "INTERFACES";
-    /// Slotted `LPM_TRIE`, rule number by source prefix.
-    pub const ACCESS: &str = "ACCESS";
     /// Slotted `ARRAY`, [`Rule`](super::Rule) by rule number.
     pub const RULES: &str = "RULES";
-    /// Slotted `LPM_TRIE`, counter number by relay prefix.
-    pub const RELAYS: &str = "RELAYS";
-    /// Slotted `LPM_TRIE`, 1 by submission server prefix.
-    pub const SERVERS: &str = "SERVERS";
-    /// Slotted `LPM_TRIE`, one more than the class number by source prefix.
-    pub const CLASS_PREFIXES: &str = "CLASS_PREFIXES";
-    /// Slotted `LPM_TRIE`, country number by source prefix.
-    pub const COUNTRY_PREFIXES: &str = "COUNTRY_PREFIXES";
+    /// Slotted `ARRAY` by [`List::place`](super::List::place), [`ROOT_LINES`](crate::table::ROOT_LINES)
+    /// [`Line`](crate::table::Line)s each.
+    pub const ROOTS: &str = "ROOTS";
+    /// Slotted `ARRAY` by [`List::place`](super::List::place), as many [`Line`](crate::table::Line)s as it takes.
+    pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
     pub const STATES: [&str; 6] = [STATE, TOTALS, COUNTERS, COUNTRIES, SOURCES, FLOWS];
     /// The maps of maps, whose inner maps make a generation.
-    pub const SLOTTED: [&str; 8] = [
-        SETTINGS,
-        INTERFACES,
-        ACCESS,
-        RULES,
-        RELAYS,
-        SERVERS,
-        CLASS_PREFIXES,
-        COUNTRY_PREFIXES,
-    ];
+    pub const SLOTTED: [&str; 5] = [SETTINGS, INTERFACES, RULES, ROOTS, NODES];
 }
 
 /// The name of the XDP program.
@@ -143,34 +129,53 @@ pub const fn total_index(verdict: Verdict, reason: Reason) -> u32 {
 /// How many totals there are.
 pub const TOTALS: u32 = (Verdict::Unparsed as u32 + 1) * Reason::COUNT as u32;
 
-/// A key of the `LPM_TRIE` maps.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
-pub struct PrefixKey {
-    /// How many of the 128 bits count; an IPv4 prefix has 96 more than usual.
-    pub length: u32,
-    /// The address in network byte order, IPv4 in IPv4-mapped form.
-    pub address: PrefixAddress,
+/// The prefix lists of a generation, and what their numbers are.
+#[repr(u32)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum List {
+    /// Sources on access interfaces: rule numbers.
+    Access = 0,
+    /// Relays: counter numbers.
+    Relays = 1,
+    /// Submission servers: 1.
+    Servers = 2,
+    /// Sources that a class names: one more than the class number.
+    Classes = 3,
+    /// Sources by country: indices of [`Settings::countries`].
+    Countries = 4,
 }
 
-/// The address of a [`PrefixKey`]: 16 bytes in network byte order, as words so that the kernel program can store them
-/// at the four-byte alignment that the key has.
-pub type PrefixAddress = [u32; 4];
+impl List {
+    /// How many there are.
+    pub const COUNT: u32 = 5;
 
-/// The address part of a [`PrefixKey`].
-#[inline(always)]
-#[must_use]
-#[expect(
-    clippy::cast_possible_truncation,
-    reason = "each word is cut out on purpose"
-)]
-pub const fn prefix_address(addr: Addr) -> PrefixAddress {
-    [
-        ((addr.hi >> 32) as u32).to_be(),
-        (addr.hi as u32).to_be(),
-        ((addr.lo >> 32) as u32).to_be(),
-        (addr.lo as u32).to_be(),
-    ]
+    /// Every list, by number.
+    pub const ALL: [Self; Self::COUNT as usize] = [
+        Self::Access,
+        Self::Relays,
+        Self::Servers,
+        Self::Classes,
+        Self::Countries,
+    ];
+
+    /// Where the list of the generation in `slot` is in [`maps::ROOTS`] and [`maps::NODES`].
+    #[inline(always)]
+    #[must_use]
+    pub const fn place(self, slot: u32) -> u32 {
+        slot * Self::COUNT + self as u32
+    }
+
+    /// What its pins are called, and output.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Relays => "relays",
+            Self::Servers => "servers",
+            Self::Classes => "classes",
+            Self::Countries => "countries",
+        }
+    }
 }
 
 /// What one generation decides by, apart from its lists.
@@ -179,8 +184,9 @@ pub const fn prefix_address(addr: Addr) -> PrefixAddress {
 pub struct Settings {
     /// The counter of each class; 0 where there is no class.
     pub class_counters: [u32; CLASSES],
-    /// The class of each country, by [`Country::number`]; number 0 is the class of an address in no database.
-    pub country_classes: [u8; COUNTRY_CLASSES],
+    /// The countries and their classes, in the order of the country table's numbers. The first one is
+    /// [`Country::NONE`]: addresses in no database.
+    pub countries: [ClassedCountry; COUNTRIES],
     /// The [`Scope`](crate::Scope).
     pub scope: u8,
     /// The [`Policy`](crate::Policy) for sources that no pool names.
@@ -199,8 +205,20 @@ pub struct Settings {
     pub count_sources: u8,
 }
 
-/// The length of [`Settings::country_classes`]: [`Country::COUNT`], rounded up to a multiple of eight.
-pub const COUNTRY_CLASSES: usize = Country::COUNT.next_multiple_of(8);
+/// The length of [`Settings::countries`]: every country that there can be.
+pub const COUNTRIES: usize = Country::COUNT;
+
+/// A country and its class.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct ClassedCountry {
+    /// The [`Country::number`].
+    pub country: u16,
+    /// The class.
+    pub class: u8,
+    /// Always 0.
+    pub reserved: u8,
+}
 
 /// An interface that the configuration names.
 #[repr(C)]
@@ -364,7 +382,10 @@ mod tests {
     use std::{env, format, fs, path::Path, string::String};
 
     use super::*;
-    use crate::Shape;
+    use crate::{
+        Shape,
+        table::{INLINE, ROOT_LINES, RUNS, RUNS128},
+    };
 
     macro_rules! layout {
         ($($type:ident { $($field:ident),+ $(,)? })+) => {{
@@ -385,17 +406,17 @@ mod tests {
         let mut text = format!("version = {ABI_VERSION}\n");
         text += &layout! {
             Addr { hi, lo }
+            ClassedCountry { country, class, reserved }
             Flow { src, dst, sport, dport, flags, more_fragments, reserved }
             FlowKey { src, dst, sport, dport, protocol, reserved, spare }
             FlowTag { time_ns, generation, country, class, flags }
             Interface { counter, role, reserved }
             Packets { passed, refused, observed, tagged, unparsed }
-            PrefixKey { length, address }
             Rule {
                 until_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
             }
             Settings {
-                class_counters, country_classes, scope, unlisted, unlisted_action, unlisted_answer, submission,
+                class_counters, countries, scope, unlisted, unlisted_action, unlisted_answer, submission,
                 submissions, any_server, count_sources,
             }
             Source { packets, first_ns, last_ns }
@@ -404,12 +425,19 @@ mod tests {
         let _ = writeln!(
             text,
             "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} sources={SOURCES} flows={FLOWS} classes={CLASSES} \
-             countries={COUNTRY_CLASSES} totals={TOTALS} state={}",
+             countries={COUNTRIES} totals={TOTALS} state={}",
             State::COUNT
         );
         for name in maps::STATES.iter().chain(&maps::SLOTTED) {
             let _ = writeln!(text, "map {name}");
         }
+        for list in List::ALL {
+            let _ = writeln!(text, "list {}={}", list as u32, list.name());
+        }
+        let _ = writeln!(
+            text,
+            "table root={ROOT_LINES} inline={INLINE} runs={RUNS} runs128={RUNS128}"
+        );
         for verdict in Verdict::ALL {
             let _ = writeln!(text, "verdict {}={verdict}", *verdict as u8);
         }
@@ -442,15 +470,5 @@ mod tests {
         let word = GenerationWord::new(u32::MAX, 2);
         assert_eq!((word.number(), word.slot()), (u32::MAX, 2));
         assert_eq!(GenerationWord::default().number(), 0);
-    }
-
-    #[test]
-    fn prefix_address_is_in_network_order() {
-        let addr = Addr {
-            hi: 0x0001_0203_0405_0607,
-            lo: 0x0809_0a0b_0c0d_0e0f,
-        };
-        let bytes: [u8; 16] = bytemuck::cast(prefix_address(addr));
-        assert_eq!(bytes, addr.octets());
     }
 }

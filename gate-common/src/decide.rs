@@ -12,7 +12,7 @@
 
 use crate::{
     Action, Addr, Answer, Country, Flow, Policy, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
-    abi::{DEADLINES, Interface, Rule, Settings},
+    abi::{ClassedCountry, DEADLINES, Interface, Rule, Settings},
 };
 
 /// Port 25 (RFC 5321 section 4.5.4.2).
@@ -40,7 +40,7 @@ pub trait Tables {
     fn server(&self, destination: Addr) -> bool;
     /// The number of the class that names this source by prefix.
     fn class_prefix(&self, source: Addr) -> Option<u32>;
-    /// The number of the source's country.
+    /// The source's place in [`Settings::countries`].
     fn country(&self, source: Addr) -> Option<u32>;
 }
 
@@ -317,35 +317,23 @@ pub struct Classified {
 /// The country class of `source`: by prefix if a class names one, else by country.
 #[inline(always)]
 pub fn classify<T: Tables>(source: Addr, settings: &Settings, tables: &T) -> Classified {
-    let country = match tables.country(source) {
-        Some(number) => country(number),
-        None => Country::NONE,
-    };
+    let place = tables.country(source).unwrap_or(0);
+    let ClassedCountry { country, class, .. } = settings
+        .countries
+        .get(place as usize)
+        .copied()
+        .unwrap_or_default();
+    let country = Country::from_number(country);
     let (class, reason) = match tables.class_prefix(source) {
         Some(class) => (class_number(class), Reason::ClassPrefix),
-        None if country.number() == 0 => (class_of(settings, country), Reason::ClassUnknown),
-        None => (class_of(settings, country), Reason::ClassCountry),
+        None if country.number() == 0 => (class, Reason::ClassUnknown),
+        None => (class, Reason::ClassCountry),
     };
     Classified {
         class,
         country,
         reason,
     }
-}
-
-/// The class of a country, or, for [`Country::NONE`], of an address in no database.
-#[inline(always)]
-fn class_of(settings: &Settings, country: Country) -> u8 {
-    settings
-        .country_classes
-        .get(usize::from(country.number()))
-        .copied()
-        .unwrap_or(0)
-}
-
-#[inline(always)]
-fn country(number: u32) -> Country {
-    u16::try_from(number).map_or(Country::NONE, Country::from_number)
 }
 
 /// The loader makes no class number that does not fit.

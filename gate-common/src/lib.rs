@@ -3,6 +3,7 @@
 //! * [`parse`] reads a frame and says what it is ([`Shape`], [`Flow`]);
 //! * [`decide`](decide::decide) says what becomes of it ([`Decision`](decide::Decision)), asking a
 //!   [`Tables`](decide::Tables) for whatever the operator configured;
+//! * [`table`] is how every list of prefixes is looked up;
 //! * [`abi`] is the layout of everything that the kernel program and its readers share.
 //!
 //! Invariants, as absences: no I/O, no allocation, no clock, no `unsafe`, no dependency on how bytes are read or on
@@ -17,6 +18,7 @@ mod country;
 pub mod decide;
 pub mod parse;
 mod shape;
+pub mod table;
 mod words;
 
 pub use addr::Addr;

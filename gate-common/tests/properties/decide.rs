@@ -3,7 +3,7 @@
 use bytemuck::Zeroable as _;
 use gate_common::{
     Addr, Flow, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
-    abi::{Interface, Rule, Settings},
+    abi::{ClassedCountry, Interface, Rule, Settings},
     decide::{Tables, decide},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -83,7 +83,10 @@ fn settings() -> impl Strategy<Value = Settings> {
                     submission: submission.into(),
                     submissions: submissions.into(),
                     any_server: any_server.into(),
-                    country_classes: [class; gate_common::abi::COUNTRY_CLASSES],
+                    countries: [ClassedCountry {
+                        class,
+                        ..ClassedCountry::default()
+                    }; gate_common::abi::COUNTRIES],
                     ..Settings::zeroed()
                 }
             },
