@@ -4,27 +4,32 @@
 //! loader makes each generation's own, sized to its content.
 
 use aya_ebpf::{
-    bindings::BPF_F_INNER_MAP,
-    btf_maps::{Array, ArrayOfMaps, HashMap, LpmTrie, LruHashMap, PerCpuArray},
+    bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
     macros::btf_map,
 };
 use gate_common::{
     Country,
     abi::{
-        self, FlowKey, FlowTag, Interface, Packets, PrefixAddress, Rule, Settings, Source,
-        SourceKey, State,
+        self, FlowKey, FlowTag, Interface, List, Packets, Rule, Settings, Source, SourceKey, State,
     },
+    table::{Line, ROOT_LINES},
 };
 
 /// Inner arrays of one outer map may differ in length.
 const INNER: usize = BPF_F_INNER_MAP as usize;
 const SLOTS: usize = abi::SLOTS as usize;
+/// Values that begin at a page: that is what makes a line of a table a cache line.
+const ALIGNED: usize = BPF_F_MMAPABLE as usize;
+const PLACES: usize = SLOTS * List::ALL.len();
 
 /// A structure as the value of an inner map. Kernel 6.1 takes a map into a slot only if it knows as much of the map's
 /// value as it does of the template's, and the loader's maps come without BTF: of an array it learns nothing.
 type Plain<T> = [T; 1];
 
-pub(crate) type Prefixes = LpmTrie<PrefixAddress, u32, 1>;
+/// Its length is known when the program is loaded, and so the kernel puts look-ups inline.
+pub(crate) type Root = Array<Line, ROOT_LINES, ALIGNED>;
+pub(crate) type Nodes = Array<Line, 1, { ALIGNED | INNER }>;
 
 #[btf_map]
 static STATE: Array<u64, { State::COUNT as usize }> = Array::new();
@@ -46,17 +51,11 @@ pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = Arra
 pub(crate) static INTERFACES: ArrayOfMaps<HashMap<u32, Plain<Interface>, 1>, SLOTS> =
     ArrayOfMaps::new();
 #[btf_map]
-pub(crate) static ACCESS: ArrayOfMaps<Prefixes, SLOTS> = ArrayOfMaps::new();
-#[btf_map]
 pub(crate) static RULES: ArrayOfMaps<Array<Plain<Rule>, 1, INNER>, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
-pub(crate) static RELAYS: ArrayOfMaps<Prefixes, SLOTS> = ArrayOfMaps::new();
+pub(crate) static ROOTS: ArrayOfMaps<Root, PLACES> = ArrayOfMaps::new();
 #[btf_map]
-pub(crate) static SERVERS: ArrayOfMaps<Prefixes, SLOTS> = ArrayOfMaps::new();
-#[btf_map]
-pub(crate) static CLASS_PREFIXES: ArrayOfMaps<Prefixes, SLOTS> = ArrayOfMaps::new();
-#[btf_map]
-pub(crate) static COUNTRY_PREFIXES: ArrayOfMaps<Prefixes, SLOTS> = ArrayOfMaps::new();
+pub(crate) static NODES: ArrayOfMaps<Nodes, PLACES> = ArrayOfMaps::new();
 
 /// A word of [`STATE`]; 0 until the loader has written it.
 #[inline(always)]

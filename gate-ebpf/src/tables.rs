@@ -1,10 +1,10 @@
 //! One generation's tables, as [`decide`](gate_common::decide) asks for them.
 
-use aya_ebpf::btf_maps::{ArrayOfMaps, lpm_trie::Key};
 use gate_common::{
     Addr,
-    abi::{GenerationWord, Interface, Rule, Settings, prefix_address},
+    abi::{GenerationWord, Interface, List, Rule, Settings},
     decide::Tables,
+    table::{self, Line, Lines},
 };
 
 use crate::maps;
@@ -26,6 +26,15 @@ impl Generation {
             } else {
                 maps::SETTINGS.get_value(slot, &0).map(|[it]| it)
             },
+        }
+    }
+
+    /// The number that the list has for `addr`; 0 is nothing.
+    #[inline(always)]
+    fn number(&self, list: List, addr: Addr) -> Option<u32> {
+        match gate_lookup(list.place(self.slot), addr.hi, addr.lo) {
+            0 => None,
+            number => Some(number),
         }
     }
 
@@ -52,7 +61,7 @@ impl Tables for Generation {
 
     #[inline(always)]
     fn access(&self, source: Addr) -> Option<u32> {
-        longest(&maps::ACCESS, self.slot, source)
+        self.number(List::Access, source)
     }
 
     #[inline(always)]
@@ -62,36 +71,55 @@ impl Tables for Generation {
 
     #[inline(always)]
     fn relay(&self, destination: Addr) -> Option<u32> {
-        longest(&maps::RELAYS, self.slot, destination)
+        self.number(List::Relays, destination)
     }
 
     #[inline(always)]
     fn server(&self, destination: Addr) -> bool {
-        longest(&maps::SERVERS, self.slot, destination).is_some()
+        self.number(List::Servers, destination).is_some()
     }
 
     #[inline(always)]
     fn class_prefix(&self, source: Addr) -> Option<u32> {
-        // The table has one more than the number, since 0 is nothing.
-        longest(&maps::CLASS_PREFIXES, self.slot, source)?.checked_sub(1)
+        // The list has one more than the number, since 0 is nothing.
+        self.number(List::Classes, source)?.checked_sub(1)
     }
 
     #[inline(always)]
     fn country(&self, source: Addr) -> Option<u32> {
-        longest(&maps::COUNTRY_PREFIXES, self.slot, source)
+        self.number(List::Countries, source)
     }
 }
 
-/// What the longest prefix that has `addr` stands for; 0 is nothing, and shields from shorter prefixes.
-#[inline(always)]
-fn longest<const N: usize>(
-    tables: &ArrayOfMaps<maps::Prefixes, N>,
-    slot: u32,
-    addr: Addr,
-) -> Option<u32> {
-    tables
-        .get(slot)?
-        .get(&Key::new(128, prefix_address(addr)))
-        .copied()
-        .filter(|number| *number != 0)
+/// A table at its place in the maps.
+struct Pinned {
+    place: u32,
+    nodes: &'static maps::Nodes,
+}
+
+impl Lines for Pinned {
+    type Line = &'static Line;
+
+    #[inline(always)]
+    fn root(&self, index: u32) -> Option<&'static Line> {
+        maps::ROOTS.get_value(self.place, &index)
+    }
+
+    #[inline(always)]
+    fn node(&self, index: u32) -> Option<&'static Line> {
+        self.nodes.get(index)
+    }
+}
+
+/// The number of the address `hi`, `lo` in the table at `place`.
+///
+/// A global function, so that the verifier proves the walk once and not for every list of every path of its caller; such
+/// functions take scalars only, which is why a place is handed over and not a map.
+#[unsafe(no_mangle)]
+#[inline(never)]
+extern "C" fn gate_lookup(place: u32, hi: u64, lo: u64) -> u32 {
+    let Some(nodes) = maps::NODES.get(place) else {
+        return 0;
+    };
+    table::lookup(&Pinned { place, nodes }, Addr { hi, lo }).into()
 }
