@@ -5,11 +5,11 @@ use std::collections::HashMap;
 
 use gate_common::{
     Addr,
-    abi::{Interface, Rule, Settings},
+    abi::{Interface, List, Rule, Settings},
     decide::Tables,
 };
 
-use super::{plan::Plan, table::PrefixTable};
+use super::plan::Plan;
 
 /// The tables of a plan, with interfaces under indices of the caller's choice.
 #[derive(Clone, Debug)]
@@ -30,10 +30,6 @@ impl<'a> HostTables<'a> {
     }
 }
 
-fn number(table: &PrefixTable, addr: Addr) -> Option<u32> {
-    table.longest(addr).map(|(_, number)| number)
-}
-
 impl Tables for HostTables<'_> {
     fn settings(&self) -> Option<&Settings> {
         Some(&self.plan.settings)
@@ -44,7 +40,7 @@ impl Tables for HostTables<'_> {
     }
 
     fn access(&self, source: Addr) -> Option<u32> {
-        number(&self.plan.access, source)
+        self.plan.lists.number(List::Access, source)
     }
 
     fn rule(&self, rule: u32) -> Option<Rule> {
@@ -52,18 +48,21 @@ impl Tables for HostTables<'_> {
     }
 
     fn relay(&self, destination: Addr) -> Option<u32> {
-        number(&self.plan.relays, destination)
+        self.plan.lists.number(List::Relays, destination)
     }
 
     fn server(&self, destination: Addr) -> bool {
-        number(&self.plan.servers, destination).is_some()
+        self.plan.lists.number(List::Servers, destination).is_some()
     }
 
     fn class_prefix(&self, source: Addr) -> Option<u32> {
-        number(&self.plan.class_prefixes, source).and_then(|it| it.checked_sub(1))
+        self.plan
+            .lists
+            .number(List::Classes, source)
+            .and_then(|it| it.checked_sub(1))
     }
 
     fn country(&self, source: Addr) -> Option<u32> {
-        number(&self.plan.country_prefixes, source)
+        self.plan.lists.number(List::Countries, source)
     }
 }

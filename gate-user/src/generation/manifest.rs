@@ -10,6 +10,8 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
+use crate::config::ListFile;
+
 /// Everything that a reader needs to put words to a generation's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Manifest {
@@ -35,10 +37,27 @@ pub struct Manifest {
     pub classes: Vec<Class>,
     /// The databases.
     pub databases: Vec<Database>,
+    /// The list files.
+    #[serde(default)]
+    pub list_files: Vec<ListFile>,
+    /// What the guards had against it, overridden by `--force`.
+    #[serde(default)]
+    pub forced: Vec<String>,
     /// The words that the databases' licences ask for wherever results are shown.
     pub attribution: Vec<String>,
-    /// How many prefixes each table has, by the name of its map.
-    pub tables: BTreeMap<String, usize>,
+    /// The prefix lists, by [`abi::List::name`].
+    pub lists: BTreeMap<String, ListSize>,
+}
+
+/// How large a prefix list is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListSize {
+    /// How many prefixes it has; of countries, how many networks.
+    pub prefixes: usize,
+    /// How many bytes its table takes.
+    pub bytes: usize,
+    /// The SHA-256 of the table's lines, in hexadecimal digits.
+    pub sha256: String,
 }
 
 /// An interface of the configuration.

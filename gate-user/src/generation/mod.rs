@@ -3,19 +3,24 @@
 //! [`Plan::new`] computes it (pure); [`host::HostTables`] answers from it in memory; [`crate::kernel`] puts it into the
 //! kernel's maps.
 
+mod answers;
 pub mod host;
+mod lists;
 pub mod manifest;
 mod numbers;
 mod plan;
 mod prefix;
+mod prefixes;
 mod rules;
-mod table;
+mod source_map;
 #[cfg(test)]
 mod tests;
 
+pub use lists::{CountryTable, ListError, Lists};
 pub use manifest::Manifest;
 pub use numbers::TooMany;
-pub use plan::{Inputs, Plan};
+pub use plan::{Inputs, Plan, PlanError};
 pub use prefix::Prefix;
-pub use rules::{RulesError, TooManyDeadlines};
-pub use table::{NOTHING, PrefixTable};
+pub use prefixes::Prefixes;
+pub use rules::{RulesError, TooManyDeadlines, TooManyRules};
+pub use source_map::{Source, SourceMap, SourceMapError};

@@ -1,28 +1,26 @@
 //! From a configuration to the tables of a generation.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, path::Path, sync::Arc};
 
 use gate_common::{
-    Policy,
-    abi::{self, maps},
+    Country, Policy,
+    abi::{self, List},
 };
 use jiff::Timestamp;
 
 use super::{
+    lists::{self, CountryTable, ListError, Lists},
     manifest::{self, Counted, Manifest},
-    numbers::Numbers,
+    numbers::{Numbers, TooMany},
     prefix::Prefix,
+    prefixes::Prefixes,
     rules::{Rules, RulesError},
-    table::PrefixTable,
+    source_map::{self, Item, SourceMap},
 };
 use crate::{
     config::{Classes, Config, Listed, Pool},
-    geoip::Countries,
+    geoip::{Countries, TUNNELS},
 };
-
-/// Prefixes whose addresses say where a tunnel ends and not where the sender is: 6to4 (RFC 3056), Teredo (RFC 4380),
-/// and the well-known NAT64 prefix (RFC 6052).
-const TUNNELS: [&str; 3] = ["2002::/16", "2001::/32", "64:ff9b::/96"];
 
 /// What a generation is made of.
 #[derive(Clone, Copy, Debug)]
@@ -33,6 +31,10 @@ pub struct Inputs<'a> {
     pub countries: Option<&'a Countries>,
     /// The generation before.
     pub previous: Option<&'a Manifest>,
+    /// Where its prefixes came from.
+    pub previous_sources: Option<&'a SourceMap>,
+    /// Where relative paths begin in what tells where prefixes come from.
+    pub directory: &'a Path,
     /// The number of this one.
     pub number: u32,
     /// Now.
@@ -46,35 +48,76 @@ pub struct Plan {
     pub settings: abi::Settings,
     /// Interfaces by name: their indices are the kernel's business.
     pub interfaces: Vec<(String, abi::Interface)>,
-    /// Sources and their rules.
-    pub access: PrefixTable,
     /// Rules by number.
     pub rules: Vec<abi::Rule>,
-    /// Relays and their counters.
-    pub relays: PrefixTable,
-    /// Submission servers.
-    pub servers: PrefixTable,
-    /// Sources and their classes, one more than the class number.
-    pub class_prefixes: PrefixTable,
-    /// Sources and their countries.
-    pub country_prefixes: Arc<PrefixTable>,
+    /// The prefix lists.
+    pub lists: Lists,
+    /// Where their prefixes come from.
+    pub source_map: SourceMap,
     /// What the numbers mean.
     pub manifest: Manifest,
     /// Counters to start from zero.
     pub fresh_counters: Vec<u32>,
 }
 
+/// Why a configuration makes no generation.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PlanError {
+    /// Its pools make no rules.
+    #[error(transparent)]
+    Rules(#[from] RulesError),
+    /// A list makes no table.
+    #[error(transparent)]
+    List(#[from] ListError),
+}
+
+impl PlanError {
+    /// What to do about it.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Rules(RulesError::Counters(_)) => {
+                "count fewer objects: prefixes from `files` are counted by pool".to_owned()
+            }
+            Self::Rules(RulesError::Deadlines(_)) => {
+                "let fewer prefixes with an `until` lie in one another".to_owned()
+            }
+            Self::Rules(RulesError::Rules(_)) => {
+                "give lines that end on the same day the same `until`".to_owned()
+            }
+            Self::List(ListError::Table { .. }) => {
+                "put prefixes together where neighbours are treated alike, for example all of a /24 instead of its hosts"
+                    .to_owned()
+            }
+            Self::List(ListError::Wrong { .. }) => {
+                "this is a fault of the gate or of this machine's memory, not of the configuration: run `gate check` again, \
+                 and report it with the list if it stays"
+                    .to_owned()
+            }
+        }
+    }
+}
+
+impl From<TooMany> for PlanError {
+    fn from(error: TooMany) -> Self {
+        Self::Rules(error.into())
+    }
+}
+
 impl Plan {
     /// Makes the generation.
-    pub fn new(inputs: Inputs<'_>) -> Result<Self, RulesError> {
+    pub fn new(inputs: Inputs<'_>) -> Result<Self, PlanError> {
         let Inputs {
             config,
             countries,
             previous,
+            previous_sources,
+            directory,
             number,
             now,
         } = inputs;
         let mut numbers = Numbers::after(previous.map(Manifest::counters).unwrap_or_default());
+        let mut sources = source_map::Writer::after(previous_sources, now, directory);
         let interfaces = interfaces(config, &mut numbers)?;
         let pools = pools(&config.pools, &mut numbers)?;
         let pool_counters: Vec<u32> = pools.iter().map(|pool| pool.counter).collect();
@@ -83,29 +126,43 @@ impl Plan {
             table: rules,
             prefixes,
             ..
-        } = Rules::new(&config.pools, &pool_counters, &mut numbers)?;
+        } = Rules::new(&config.pools, &pool_counters, &mut numbers, &mut sources)?;
         let relays = relays(&config.port25.relays, &mut numbers)?;
         let classes = classes(config.classes.as_ref(), &mut numbers)?;
-        let servers = config
-            .submission
-            .servers
-            .iter()
-            .map(|it| (Prefix::from(it.value), 1))
-            .collect();
-        let class_prefixes = class_prefixes(config.classes.as_ref());
-        let country_prefixes = countries
-            .map(|it| Arc::clone(&it.table))
-            .unwrap_or_default();
-        let relay_table: PrefixTable = relays
-            .iter()
-            .map(|(prefix, it)| (*prefix, it.counter))
-            .collect();
-        let tables = [
-            (maps::ACCESS, access.len()),
-            (maps::RELAYS, relay_table.len()),
-            (maps::SERVERS, config.submission.servers.len()),
-            (maps::CLASS_PREFIXES, class_prefixes.len()),
-            (maps::COUNTRY_PREFIXES, country_prefixes.len()),
+        let relay_prefixes = listed(
+            List::Relays,
+            config
+                .port25
+                .relays
+                .iter()
+                .zip(relays.iter().map(|it| it.counter)),
+            &mut sources,
+        );
+        let server_prefixes = listed(
+            List::Servers,
+            config.submission.servers.iter().map(|it| (it, 1)),
+            &mut sources,
+        );
+        let class_prefixes = class_prefixes(config.classes.as_ref(), &mut sources);
+        let no_countries = CountryTable::default();
+        let country_table = countries.map_or(&no_countries, |it| &it.table);
+        let lists = Lists::try_new(|list| match list {
+            List::Access => lists::compile(list, &access),
+            List::Relays => lists::compile(list, &relay_prefixes),
+            List::Servers => lists::compile(list, &server_prefixes),
+            List::Classes => lists::compile(list, &class_prefixes),
+            List::Countries => Ok(Arc::clone(country_table.table())),
+        })?;
+        let networks = countries.map_or(0, |it| {
+            let networks = it.databases.iter();
+            networks.map(|it| it.networks_v4 + it.networks_v6).sum()
+        });
+        let sizes = [
+            (List::Access, access.len()),
+            (List::Relays, relay_prefixes.len()),
+            (List::Servers, server_prefixes.len()),
+            (List::Classes, class_prefixes.len()),
+            (List::Countries, networks),
         ];
         let manifest = Manifest {
             abi: abi::ABI_VERSION,
@@ -116,39 +173,70 @@ impl Plan {
             interfaces: interfaces.iter().map(|(it, _)| it.clone()).collect(),
             pools,
             prefixes,
-            relays: relays.into_iter().map(|(_, it)| it).collect(),
+            relays,
             classes,
             databases: countries.map(|it| it.databases.clone()).unwrap_or_default(),
+            list_files: config.list_files.clone(),
+            forced: Vec::new(),
             attribution: countries
                 .map(|it| it.attribution.clone())
                 .unwrap_or_default(),
-            tables: tables
+            lists: sizes
                 .into_iter()
-                .map(|(name, size)| (name.to_owned(), size))
+                .map(|(list, prefixes)| {
+                    let table = lists.table(list);
+                    let size = manifest::ListSize {
+                        prefixes,
+                        bytes: table.bytes(),
+                        sha256: table.sha256(),
+                    };
+                    (list.name().to_owned(), size)
+                })
                 .collect::<BTreeMap<_, _>>(),
         };
         Ok(Self {
-            settings: settings(config, &manifest.classes),
+            settings: settings(config, &manifest.classes, country_table.countries()),
             interfaces: interfaces
                 .into_iter()
                 .map(|(named, it)| (named.name, it))
                 .collect(),
-            access,
             rules,
-            relays: relay_table,
-            servers,
-            class_prefixes,
-            country_prefixes,
+            lists,
+            source_map: sources.finish(),
             manifest,
             fresh_counters: numbers.fresh().iter().copied().collect(),
         })
     }
 }
 
+/// A list of the configuration, each prefix with its number.
+fn listed<'c>(
+    list: List,
+    items: impl Iterator<Item = (&'c Listed<ipnet::IpNet>, u32)>,
+    sources: &mut source_map::Writer<'_>,
+) -> Prefixes {
+    items
+        .map(|(it, number)| {
+            let prefix = Prefix::from(it.value);
+            // Counters are below `abi::COUNTERS`.
+            let number = u16::try_from(number).unwrap_or(0);
+            sources.add(Item {
+                list,
+                prefix,
+                number,
+                owner: None,
+                origin: Some(&it.origin),
+                ticket: None,
+            });
+            (prefix, number)
+        })
+        .collect()
+}
+
 fn interfaces(
     config: &Config,
     numbers: &mut Numbers,
-) -> Result<Vec<(manifest::Interface, abi::Interface)>, RulesError> {
+) -> Result<Vec<(manifest::Interface, abi::Interface)>, TooMany> {
     let interface = |it: &crate::config::InterfaceConfig| {
         let counter = numbers.of(Counted::Interface(it.name.clone()))?;
         let named = manifest::Interface {
@@ -169,7 +257,7 @@ fn interfaces(
     config.interfaces.iter().map(interface).collect()
 }
 
-fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, RulesError> {
+fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, TooMany> {
     let pool = |it: &Pool| {
         let restricted = it.treatment.policy == Policy::Restrict;
         Ok(manifest::Pool {
@@ -186,18 +274,11 @@ fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, R
 fn relays(
     relays: &[Listed<ipnet::IpNet>],
     numbers: &mut Numbers,
-) -> Result<Vec<(Prefix, manifest::Relay)>, RulesError> {
+) -> Result<Vec<manifest::Relay>, TooMany> {
     let relay = |it: &Listed<ipnet::IpNet>| {
-        let prefix = Prefix::from(it.value);
-        let text = prefix.to_string();
-        let counter = numbers.of(Counted::Relay(text.clone()))?;
-        Ok((
-            prefix,
-            manifest::Relay {
-                prefix: text,
-                counter,
-            },
-        ))
+        let prefix = Prefix::from(it.value).to_string();
+        let counter = numbers.of(Counted::Relay(prefix.clone()))?;
+        Ok(manifest::Relay { prefix, counter })
     };
     relays.iter().map(relay).collect()
 }
@@ -205,7 +286,7 @@ fn relays(
 fn classes(
     classes: Option<&Classes>,
     numbers: &mut Numbers,
-) -> Result<Vec<manifest::Class>, RulesError> {
+) -> Result<Vec<manifest::Class>, TooMany> {
     let class = |it: &crate::config::Class| {
         let counter = numbers.of(Counted::Class(it.name.clone()))?;
         Ok(manifest::Class {
@@ -220,32 +301,43 @@ fn classes(
         .collect()
 }
 
-fn class_prefixes(classes: Option<&Classes>) -> PrefixTable {
+fn class_prefixes(classes: Option<&Classes>, sources: &mut source_map::Writer<'_>) -> Prefixes {
     let Some(classes) = classes else {
-        return PrefixTable::default();
+        return Prefixes::default();
     };
     let tunnels = TUNNELS
         .iter()
         .filter_map(|it| it.parse::<ipnet::IpNet>().ok())
-        .map(|it| (it.into(), classes.tunnels));
+        .map(|it| (Prefix::from(it), classes.tunnels, None));
     let listed = classes.list.iter().enumerate().flat_map(|(number, class)| {
         class
             .prefixes
             .iter()
-            .map(move |it| (Prefix::from(it.value), number))
+            .map(move |it| (Prefix::from(it.value), number, Some(&it.origin)))
     });
     // What the operator lists comes last, and so wins where it is the same prefix.
     tunnels
         .chain(listed)
-        .map(|(prefix, number)| (prefix, one_more(number)))
+        .map(|(prefix, class, origin)| {
+            let number = u16::from(narrow(class)) + 1;
+            sources.add(Item {
+                list: List::Classes,
+                prefix,
+                number,
+                owner: classes.list.get(class).map(|it| it.name.as_str()),
+                origin,
+                ticket: None,
+            });
+            (prefix, number)
+        })
         .collect()
 }
 
-fn settings(config: &Config, classes: &[manifest::Class]) -> abi::Settings {
+fn settings(config: &Config, classes: &[manifest::Class], countries: &[Country]) -> abi::Settings {
     let unlisted = config.port25.unlisted;
     let mut settings = abi::Settings {
         class_counters: [0; abi::CLASSES],
-        country_classes: [0; abi::COUNTRY_CLASSES],
+        countries: [abi::ClassedCountry::default(); abi::COUNTRIES],
         scope: config.port25.scope as u8,
         unlisted: unlisted.policy as u8,
         unlisted_action: unlisted.action as u8,
@@ -258,30 +350,30 @@ fn settings(config: &Config, classes: &[manifest::Class]) -> abi::Settings {
     for (slot, class) in settings.class_counters.iter_mut().zip(classes) {
         *slot = class.counter;
     }
-    if let Some(classes) = &config.classes {
-        settings.country_classes.fill(narrow(classes.default));
-        for (number, class) in classes.list.iter().enumerate() {
-            for country in &class.countries {
-                if let Some(slot) = settings
-                    .country_classes
-                    .get_mut(usize::from(country.number()))
-                {
-                    *slot = narrow(number);
-                }
-            }
-        }
-        if let Some(slot) = settings.country_classes.first_mut() {
-            *slot = narrow(classes.unknown);
-        }
+    for (slot, country) in settings.countries.iter_mut().zip(countries) {
+        slot.country = country.number();
+        slot.class = config
+            .classes
+            .as_ref()
+            .map_or(0, |classes| narrow(class_of(classes, *country)));
     }
     settings
+}
+
+/// The class of a country; of [`Country::NONE`], that of addresses in no database.
+fn class_of(classes: &Classes, country: Country) -> usize {
+    if country == Country::NONE {
+        return classes.unknown;
+    }
+    let named = |class: &crate::config::Class| class.countries.contains(&country);
+    classes
+        .list
+        .iter()
+        .position(named)
+        .unwrap_or(classes.default)
 }
 
 /// Class numbers are below [`abi::CLASSES`], as the configuration made sure.
 fn narrow(class: usize) -> u8 {
     u8::try_from(class).unwrap_or(0)
-}
-
-fn one_more(class: usize) -> u32 {
-    u32::from(narrow(class)) + 1
 }

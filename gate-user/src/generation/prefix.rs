@@ -1,11 +1,8 @@
-//! Prefixes as the tables key them: 128 bits, IPv4 in IPv4-mapped form.
+//! Prefixes of both families: 128 bits, IPv4 in IPv4-mapped form.
 
 use std::fmt;
 
-use gate_common::{
-    Addr,
-    abi::{PrefixKey, prefix_address},
-};
+use gate_common::Addr;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 /// How many bits come before an IPv4 address in IPv4-mapped form.
@@ -52,15 +49,6 @@ impl Prefix {
     #[must_use]
     pub fn covers(self, other: Self) -> bool {
         self.length <= other.length && Self::of(other.addr, self.length) == self
-    }
-
-    /// The key of the kernel's tables.
-    #[must_use]
-    pub fn key(self) -> PrefixKey {
-        PrefixKey {
-            length: u32::from(self.length),
-            address: prefix_address(self.addr),
-        }
     }
 
     /// The prefix in its family's own terms.

@@ -2,13 +2,17 @@
 
 use std::collections::HashMap;
 
-use gate_common::abi;
+use gate_common::{
+    abi::{self, List},
+    table::MAX_NUMBER,
+};
 
 use super::{
     manifest,
     numbers::{Numbers, TooMany},
     prefix::Prefix,
-    table::PrefixTable,
+    prefixes::Prefixes,
+    source_map::{self, Item},
 };
 use crate::config::{Pool, PoolPrefix, Treatment};
 
@@ -23,7 +27,14 @@ pub struct TooManyDeadlines {
     pub prefix: Prefix,
 }
 
-/// Either limit of the rule table.
+/// More different rules than a table has numbers for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the pools make more than {MAX_NUMBER} different rules: each prefix in the configuration makes one, and each deadline"
+)]
+pub struct TooManyRules;
+
+/// Any limit of the rule table.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RulesError {
     /// Of counters.
@@ -32,14 +43,17 @@ pub enum RulesError {
     /// Of deadlines.
     #[error(transparent)]
     Deadlines(#[from] TooManyDeadlines),
+    /// Of rules.
+    #[error(transparent)]
+    Rules(#[from] TooManyRules),
 }
 
 /// The rule table in the making. Rule 0 is none.
 pub(super) struct Rules {
-    pub(super) access: PrefixTable,
+    pub(super) access: Prefixes,
     pub(super) table: Vec<abi::Rule>,
     pub(super) prefixes: Vec<manifest::CountedPrefix>,
-    interned: HashMap<abi::Rule, u32>,
+    interned: HashMap<abi::Rule, u16>,
 }
 
 impl Rules {
@@ -48,9 +62,10 @@ impl Rules {
         pools: &[Pool],
         pool_counters: &[u32],
         numbers: &mut Numbers,
+        sources: &mut source_map::Writer<'_>,
     ) -> Result<Self, RulesError> {
         let mut rules = Self {
-            access: PrefixTable::default(),
+            access: Prefixes::default(),
             table: vec![abi::Rule::default()],
             prefixes: Vec::new(),
             interned: HashMap::new(),
@@ -68,9 +83,16 @@ impl Rules {
         prefixes.sort_by_key(|(prefix, ..)| (prefix.length(), prefix.addr()));
         for (prefix, index, pool, source) in prefixes {
             let counter = pool_counters.get(index).copied().unwrap_or(0);
-            rules.add(prefix, (index, counter), pool, source, numbers)?;
+            let number = rules.add(prefix, (index, counter), pool, source, numbers)?;
+            sources.add(Item {
+                list: List::Access,
+                prefix,
+                number,
+                owner: Some(&pool.name),
+                origin: Some(&source.origin),
+                ticket: source.ticket.as_deref(),
+            });
         }
-        rules.access = rules.access.shielded();
         Ok(rules)
     }
 
@@ -81,7 +103,7 @@ impl Rules {
         pool: &Pool,
         source: &PoolPrefix,
         numbers: &mut Numbers,
-    ) -> Result<(), RulesError> {
+    ) -> Result<u16, RulesError> {
         let prefix_counter = if source.from_toml {
             let text = prefix.to_string();
             let counter = numbers.of(manifest::Counted::Prefix(pool.name.clone(), text.clone()))?;
@@ -107,7 +129,7 @@ impl Rules {
         } = pool.treatment;
         let rule = abi::Rule {
             until_ns,
-            next,
+            next: next.into(),
             pool_counter,
             prefix_counter,
             policy: policy as u8,
@@ -120,28 +142,29 @@ impl Rules {
         let number = if let Some(number) = self.interned.get(&rule) {
             *number
         } else {
-            let number = u32::try_from(self.table.len()).unwrap_or(u32::MAX);
+            let number = u16::try_from(self.table.len())
+                .ok()
+                .filter(|number| *number <= MAX_NUMBER)
+                .ok_or(TooManyRules)?;
             self.table.push(rule);
             self.interned.insert(rule, number);
             number
         };
         self.access.insert(prefix, number);
-        Ok(())
+        Ok(number)
     }
 
     /// The rule that applies to `prefix` once the deadline `until_ns` has passed; 0 is none.
-    fn after(&self, prefix: Prefix, until_ns: u64) -> Result<u32, TooManyDeadlines> {
-        let covering = self.access.longest(prefix.addr()).filter(|(covering, _)| {
-            // ::/0 covers the IPv4-mapped addresses by its bits only.
-            covering.covers(prefix) && (!prefix.addr().is_v4() || covering.addr().is_v4())
-        });
+    fn after(&self, prefix: Prefix, until_ns: u64) -> Result<u16, TooManyDeadlines> {
+        // Whatever has its first address covers it: only shorter prefixes are there yet.
+        let covering = self.access.longest(prefix.addr());
         let mut number = covering.map_or(0, |(_, number)| number);
         // What ends before `prefix` does never applies after it.
         while let Some(rule) = self.rule(number)
             && rule.until_ns != 0
             && rule.until_ns <= until_ns
         {
-            number = rule.next;
+            number = following_rule(rule);
         }
         let mut following = 0;
         let mut walked = number;
@@ -149,7 +172,7 @@ impl Rules {
             && rule.until_ns != 0
         {
             following += 1;
-            walked = rule.next;
+            walked = following_rule(rule);
         }
         if following < abi::DEADLINES {
             Ok(number)
@@ -158,13 +181,18 @@ impl Rules {
         }
     }
 
-    fn rule(&self, number: u32) -> Option<&abi::Rule> {
+    fn rule(&self, number: u16) -> Option<&abi::Rule> {
         if number == 0 {
             None
         } else {
-            self.table.get(number as usize)
+            self.table.get(usize::from(number))
         }
     }
+}
+
+/// The number of the rule that follows; all of them were checked to be small.
+fn following_rule(rule: &abi::Rule) -> u16 {
+    u16::try_from(rule.next).unwrap_or(0)
 }
 
 /// UNIX time in nanoseconds; what lies before 1970 ended at its first nanosecond, since 0 means never.

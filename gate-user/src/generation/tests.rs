@@ -1,6 +1,6 @@
 //! From configuration text to decisions, without a kernel.
 
-use std::{io, net::IpAddr, path::Path, sync::Arc};
+use std::{io, net::IpAddr, path::Path};
 
 use gate_common::{
     Addr, Country, Flow, Reason, Shape, Verdict,
@@ -8,7 +8,7 @@ use gate_common::{
 };
 use jiff::Timestamp;
 
-use super::{Inputs, Manifest, Plan, Prefix, host::HostTables, manifest::Counted};
+use super::{Inputs, Manifest, Plan, host::HostTables, manifest::Counted};
 use crate::{
     config::{self, Config},
     geoip::Countries,
@@ -62,18 +62,13 @@ fn countries() -> Countries {
         ("198.51.100.0/23", "US"),
         ("2001:200::/32", "JP"),
     ];
-    let number = |code: &str| u32::from(Country::from_code(code).unwrap().number());
     let entry = |(net, code): (&str, &str)| {
         (
-            Prefix::from(net.parse::<ipnet::IpNet>().unwrap()),
-            number(code),
+            net.parse::<ipnet::IpNet>().unwrap(),
+            Country::from_code(code).unwrap(),
         )
     };
-    Countries {
-        table: Arc::new(networks.into_iter().map(entry).collect()),
-        databases: Vec::new(),
-        attribution: Vec::new(),
-    }
+    Countries::of(networks.into_iter().map(entry)).unwrap()
 }
 
 fn plan_after(pools: &str, previous: Option<&Manifest>) -> Plan {
@@ -82,6 +77,8 @@ fn plan_after(pools: &str, previous: Option<&Manifest>) -> Plan {
         config: &config,
         countries: Some(&countries),
         previous,
+        previous_sources: None,
+        directory: Path::new("/"),
         number: previous.map_or(0, |it| it.number) + 1,
         now: at(0),
     };

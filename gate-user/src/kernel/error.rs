@@ -37,12 +37,12 @@ pub enum KernelError {
         error: io::Error,
     },
     /// A table could not be made or filled.
-    #[error("the table {table} with {entries} entries cannot be made: {error}")]
+    #[error("the table {table} of {size} bytes cannot be made: {error}")]
     Table {
         /// Its map.
         table: String,
-        /// How many entries it needs.
-        entries: usize,
+        /// How many bytes it needs.
+        size: usize,
         /// What the kernel said.
         error: io::Error,
     },
@@ -66,6 +66,9 @@ pub enum KernelError {
     /// The manifest could not be made or read.
     #[error(transparent)]
     Manifest(#[from] crate::generation::manifest::ManifestError),
+    /// The source map could not be made or read.
+    #[error(transparent)]
+    SourceMap(#[from] crate::generation::SourceMapError),
 }
 
 impl KernelError {
@@ -90,7 +93,7 @@ impl KernelError {
             Self::Pins(error) => error.hint(),
             #[cfg(feature = "log")]
             Self::Log(_) => "the program in force was not built with `cargo xtask build --log`".to_owned(),
-            Self::Open { .. } | Self::Table { .. } | Self::Map { .. } | Self::Manifest(_) => "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `gate status` shows what is in force".to_owned(),
+            Self::Open { .. } | Self::Table { .. } | Self::Map { .. } | Self::Manifest(_) | Self::SourceMap(_) => "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `gate status` shows what is in force".to_owned(),
         }
     }
 

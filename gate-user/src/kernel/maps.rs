@@ -1,15 +1,15 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
-use std::{collections::HashMap, io, path::Path};
+use std::{collections::HashMap, io, path::Path, thread};
 
 use gate_common::{
     Country, Reason, Verdict,
-    abi::{self, FlowKey, FlowTag, GenerationWord, Packets, Source, SourceKey, State, maps},
+    abi::{self, FlowKey, FlowTag, GenerationWord, List, Packets, Source, SourceKey, State, maps},
 };
 
 use super::{
     KernelError,
-    tables::{self, MANIFEST},
+    tables::{self, Loaded, Part},
 };
 use crate::{
     generation::Plan,
@@ -54,6 +54,20 @@ impl Maps {
                 .map(open)
                 .collect::<Result<_, _>>()?,
         })
+    }
+
+    /// The names of the maps and the kernel's numbers for them.
+    pub(super) fn ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
+        let states = [
+            &self.state,
+            &self.totals,
+            &self.counters,
+            &self.countries,
+            &self.sources,
+            &self.flows,
+        ];
+        let named = maps::STATES.into_iter().chain(maps::SLOTTED);
+        named.zip(states.into_iter().chain(&self.slotted).map(Map::id))
     }
 
     /// The generation that a pinned gate runs; none, if nothing is pinned.
@@ -149,38 +163,38 @@ impl Maps {
 
     /// Puts a generation into a slot that no program looks at.
     ///
-    /// `index` gives the index of an interface by its name; interfaces without one are left out. `progress` hears how
-    /// many of how many entries are in.
+    /// `index` gives the index of an interface by its name; interfaces without one are left out. Tables that `loaded` has
+    /// too are shared with it.
     pub fn prepare(
         &self,
         plan: &Plan,
         index: &dyn Fn(&str) -> Option<u32>,
-        progress: &mut dyn FnMut(usize, usize),
+        loaded: Option<Loaded<'_>>,
     ) -> Result<Prepared, KernelError> {
         let current = self.generation()?;
         let slot = u32::from(current.number() != 0 && current.slot() == 0);
-        let tables = tables::inner_maps(plan, index, progress)?;
-        let manifest = tables::manifest_map(plan)?;
         let prepared = Prepared {
             word: GenerationWord::new(plan.manifest.number, slot),
-            tables,
-            manifest,
+            parts: tables::parts(plan, index, loaded)?,
         };
         match self.fill(&prepared, &plan.fresh_counters) {
             Ok(()) => Ok(prepared),
             Err(error) => {
-                self.clear(slot)?;
+                // What cannot be cleared now is written over by the next generation.
+                let _ = self.clear(slot);
                 Err(error)
             }
         }
     }
 
     fn fill(&self, prepared: &Prepared, fresh_counters: &[u32]) -> Result<(), KernelError> {
-        for (outer, (name, inner)) in self.slotted.iter().zip(&prepared.tables) {
-            outer
-                .update_inner(prepared.word.slot(), inner)
-                .map_err(KernelError::map(name, "written"))?;
-        }
+        let slot = prepared.word.slot();
+        at_once(
+            prepared
+                .parts
+                .iter()
+                .map(|part| move || self.put(part, slot)),
+        )?;
         for counter in fresh_counters {
             let zero = Packets::default();
             self.counters
@@ -188,6 +202,18 @@ impl Maps {
                 .map_err(KernelError::map(maps::COUNTERS, "written"))?;
         }
         Ok(())
+    }
+
+    /// Puts a map of a generation where the program finds it; returns after a grace period.
+    fn put(&self, part: &Part, slot: u32) -> Result<(), KernelError> {
+        let outer = maps::SLOTTED.into_iter().zip(&self.slotted);
+        let (Some((name, _)), place) = (part.outer, part.place(slot)) else {
+            return Ok(());
+        };
+        outer
+            .filter(|(it, _)| *it == name)
+            .try_for_each(|(_, outer)| outer.update_inner(place, &part.map))
+            .map_err(KernelError::map(name, "written"))
     }
 
     /// Puts a prepared generation in force, by one store, and lets go of the one before once no packet is in it.
@@ -199,10 +225,8 @@ impl Maps {
         }
         // Storing what is there already changes nothing, and returns after a grace period that began after the store
         // of the word: whatever still ran in the old generation is done.
-        if let (Some(outer), Some((_, inner))) = (self.slotted.first(), prepared.tables.first()) {
-            outer
-                .update_inner(prepared.word.slot(), inner)
-                .map_err(KernelError::map("of a slot", "written"))?;
+        if let Some(part) = prepared.parts.first() {
+            self.put(part, prepared.word.slot())?;
         }
         self.clear(before.slot())
     }
@@ -217,11 +241,43 @@ impl Maps {
     }
 
     fn clear(&self, slot: u32) -> Result<(), KernelError> {
-        self.slotted
-            .iter()
-            .try_for_each(|outer| outer.delete(&slot))
-            .map_err(KernelError::map("of a slot", "written"))
+        let whole = |name: &&str| ![maps::ROOTS, maps::NODES].contains(name);
+        let named = || maps::SLOTTED.into_iter().zip(&self.slotted);
+        let single = named().filter(|(name, _)| whole(name)).map(|it| (it, slot));
+        let lists = named()
+            .filter(|(name, _)| !whole(name))
+            .flat_map(|it| List::ALL.map(|list| (it, list.place(slot))));
+        at_once(single.chain(lists).map(|((name, outer), place)| {
+            move || {
+                outer
+                    .delete(&place)
+                    .map_err(KernelError::map(name, "written"))
+            }
+        }))
     }
+}
+
+/// Does all of it at the same time: the kernel lets each change of a map of maps wait for a grace period, and one will do.
+/// What gets no thread of its own is done here.
+fn at_once<F>(tasks: impl Iterator<Item = F>) -> Result<(), KernelError>
+where
+    F: Fn() -> Result<(), KernelError> + Send + Sync,
+{
+    let tasks: Vec<F> = tasks.collect();
+    thread::scope(|scope| {
+        let threads: Vec<_> = tasks
+            .iter()
+            .map(|task| (task, thread::Builder::new().spawn_scoped(scope, task)))
+            .collect();
+        threads
+            .into_iter()
+            .try_for_each(|(task, thread)| match thread {
+                Ok(thread) => thread
+                    .join()
+                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+                Err(_) => task(),
+            })
+    })
 }
 
 /// A word of the map of state; its elements are always there.
@@ -236,8 +292,7 @@ fn word(state: &Map, word: State) -> Result<u64, KernelError> {
 #[derive(Debug)]
 pub struct Prepared {
     word: GenerationWord,
-    tables: Vec<(&'static str, Map)>,
-    manifest: Map,
+    parts: Vec<Part>,
 }
 
 impl Prepared {
@@ -247,12 +302,11 @@ impl Prepared {
         self.word.number()
     }
 
-    /// Pins its tables and its manifest in `directory`.
+    /// Pins its maps in `directory`.
     pub fn pin(&self, directory: &Path) -> Result<(), KernelError> {
-        let tables = self.tables.iter().map(|(name, map)| (*name, map));
-        for (name, map) in tables.chain([(MANIFEST, &self.manifest)]) {
-            let path = directory.join(name);
-            map.pin(&path).map_err(|error| PinsError::Io {
+        for part in &self.parts {
+            let path = directory.join(&part.pin);
+            part.map.pin(&path).map_err(|error| PinsError::Io {
                 action: "pin",
                 path,
                 error,

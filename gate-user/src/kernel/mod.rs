@@ -18,7 +18,7 @@ use gate_common::abi;
 pub use self::{
     error::KernelError,
     maps::{Maps, Prepared},
-    tables::manifest,
+    tables::{Loaded, lists, manifest, source_map},
 };
 use crate::{
     object,
@@ -69,6 +69,14 @@ impl Gate {
                 .map_err(KernelError::map(name, "read"))
         })?;
         Ok(Self { ebpf, maps })
+    }
+
+    /// Whether its maps are those that are pinned.
+    #[must_use]
+    pub fn is_pinned(&self, pins: &Pins) -> bool {
+        self.maps.ids().all(|(name, id)| {
+            Map::open(&pins.map(name), Access::Read).is_ok_and(|map| map.id() == id)
+        })
     }
 
     /// What aya loaded.

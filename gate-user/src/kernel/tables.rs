@@ -1,114 +1,201 @@
-//! The tables of a generation as maps of their own, read-only once they are filled.
+//! What a generation is made of as maps of their own, read-only once they are filled.
 
-use std::{io, path::Path};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+    path::Path,
+    sync::Arc,
+};
 
-use gate_common::abi::{Interface, PrefixKey, Rule, Settings, maps};
+use gate_common::{
+    abi::{Interface, List, Rule, Settings, maps},
+    table::Line,
+};
 
 use super::KernelError;
 use crate::{
-    generation::{Manifest, Plan, PrefixTable},
+    generation::{Lists, Manifest, Plan, SourceMap},
     sys::{Access, Map, MapKind},
+    table::Table,
 };
 
 /// The name of the map that holds the manifest, beside the tables of its generation.
-pub(super) const MANIFEST: &str = "MANIFEST";
-/// How many bytes of the manifest one element holds.
-const MANIFEST_CHUNK: usize = 4096;
-/// `BPF_F_NO_PREALLOC`, which the kernel wants of LPM tries.
-const NO_PREALLOC: u32 = 1;
+const MANIFEST: &str = "MANIFEST";
+/// The name of the map that holds the source map, likewise.
+const SOURCE_MAP: &str = "SOURCE_MAP";
+/// How many bytes one element of a map of text holds.
+const CHUNK: usize = 4096;
+/// `BPF_F_MMAPABLE`: elements begin at a page, so that a line of a table is a cache line.
+const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_INNER_MAP`: arrays of different lengths may take turns in a map of maps.
 const INNER_MAP: u32 = 1 << 12;
 
+/// A map of a generation.
+#[derive(Debug)]
+pub(super) struct Part {
+    /// The name of its pin.
+    pub(super) pin: String,
+    /// The map of maps that it goes into, and as which list there; readers' maps go into none.
+    pub(super) outer: Option<(&'static str, Option<List>)>,
+    /// The map.
+    pub(super) map: Map,
+}
+
+impl Part {
+    /// Its place in the map of maps, for a generation in `slot`.
+    pub(super) fn place(&self, slot: u32) -> u32 {
+        match self.outer {
+            Some((_, Some(list))) => list.place(slot),
+            _ => slot,
+        }
+    }
+}
+
+/// The generation whose tables a new one may share: where it is pinned, and what it is made of.
+#[derive(Clone, Copy, Debug)]
+pub struct Loaded<'a> {
+    /// Its directory.
+    pub directory: &'a Path,
+    /// What it is made of.
+    pub manifest: &'a Manifest,
+}
+
 /// Reads the manifest pinned in the directory of a generation.
 pub fn manifest(directory: &Path) -> Result<Manifest, KernelError> {
-    let path = directory.join(MANIFEST);
+    Ok(Manifest::from_bytes(&text(directory, MANIFEST)?)?)
+}
+
+/// Reads the source map pinned in the directory of a generation.
+pub fn source_map(directory: &Path) -> Result<SourceMap, KernelError> {
+    Ok(SourceMap::from_bytes(&text(directory, SOURCE_MAP)?)?)
+}
+
+/// Reads the prefix lists pinned in the directory of a generation.
+pub fn lists(directory: &Path) -> Result<Lists, KernelError> {
+    Lists::try_new(|list| {
+        let [root, nodes] = list_pins(list).map(|pin| {
+            let path = directory.join(pin);
+            let lines = Map::open(&path, Access::Read).and_then(|map| map.read_all::<Line>());
+            lines.map_err(|error| KernelError::Open { path, error })
+        });
+        Ok(Arc::new(Table::from_lines(root?, nodes?)))
+    })
+}
+
+/// The names of a list's two pins: its root and its nodes.
+fn list_pins(list: List) -> [String; 2] {
+    let name = list.name().to_uppercase();
+    [format!("{name}_ROOT"), format!("{name}_NODES")]
+}
+
+fn text(directory: &Path, name: &'static str) -> Result<Vec<u8>, KernelError> {
+    let path = directory.join(name);
     let map = Map::open(&path, Access::Read).map_err(|error| KernelError::Open { path, error })?;
     let mut bytes = Vec::new();
     for index in 0..map.spec().max_entries {
-        let chunk: Option<[u8; MANIFEST_CHUNK]> = map
-            .lookup(&index)
-            .map_err(KernelError::map(MANIFEST, "read"))?;
+        let chunk: Option<[u8; CHUNK]> =
+            map.lookup(&index).map_err(KernelError::map(name, "read"))?;
         bytes.extend(chunk.into_iter().flatten());
     }
-    Ok(Manifest::from_bytes(&bytes)?)
+    Ok(bytes)
 }
 
-/// The tables of a generation as read-only maps, in the order of [`maps::SLOTTED`].
-pub(super) fn inner_maps(
+/// The maps of a generation, read-only. Tables that `loaded` has too are shared with it.
+pub(super) fn parts(
     plan: &Plan,
     index: &dyn Fn(&str) -> Option<u32>,
-    progress: &mut dyn FnMut(usize, usize),
-) -> Result<Vec<(&'static str, Map)>, KernelError> {
+    loaded: Option<Loaded<'_>>,
+) -> Result<Vec<Part>, KernelError> {
     let interfaces: Vec<(u32, Interface)> = plan
         .interfaces
         .iter()
         .filter_map(|(name, it)| Some((index(name)?, *it)))
         .collect();
-    let total = plan.country_prefixes.len();
-    let mut quiet = |_| {};
-    Ok(vec![
-        (
+    let own = |name: &'static str, map| Part {
+        pin: name.to_owned(),
+        outer: Some((name, None)),
+        map,
+    };
+    let settings = std::slice::from_ref(&plan.settings);
+    let mut parts = vec![
+        own(
             maps::SETTINGS,
-            array::<Settings>(maps::SETTINGS, std::slice::from_ref(&plan.settings), 0)?,
+            array::<Settings>(maps::SETTINGS, settings, 0)?,
         ),
-        (maps::INTERFACES, hash(maps::INTERFACES, &interfaces)?),
-        (maps::ACCESS, trie(maps::ACCESS, &plan.access, &mut quiet)?),
-        (
+        own(maps::INTERFACES, hash(maps::INTERFACES, &interfaces)?),
+        own(
             maps::RULES,
             array::<Rule>(maps::RULES, &plan.rules, INNER_MAP)?,
         ),
-        (maps::RELAYS, trie(maps::RELAYS, &plan.relays, &mut quiet)?),
-        (
-            maps::SERVERS,
-            trie(maps::SERVERS, &plan.servers, &mut quiet)?,
-        ),
-        (
-            maps::CLASS_PREFIXES,
-            trie(maps::CLASS_PREFIXES, &plan.class_prefixes, &mut quiet)?,
-        ),
-        (
-            maps::COUNTRY_PREFIXES,
-            trie(
-                maps::COUNTRY_PREFIXES,
-                &plan.country_prefixes,
-                &mut |done| progress(done, total),
-            )?,
-        ),
-    ])
+    ];
+    let mut made: HashMap<String, [Map; 2]> = HashMap::new();
+    for (list, table) in plan.lists.iter() {
+        let sha256 = table.sha256();
+        let loaded = || loaded.and_then(|loaded| loaded_list(loaded, list, &sha256));
+        let maps = match made.entry(sha256.clone()) {
+            Entry::Occupied(same) => same.into_mut(),
+            Entry::Vacant(new) => new.insert(match loaded() {
+                Some(maps) => maps,
+                None => list_maps(list, table)?,
+            }),
+        };
+        let outers = [maps::ROOTS, maps::NODES].into_iter().zip(maps.iter());
+        for (pin, (outer, map)) in list_pins(list).into_iter().zip(outers) {
+            parts.push(Part {
+                pin,
+                outer: Some((outer, Some(list))),
+                map: map.share().map_err(KernelError::map(outer, "shared"))?,
+            });
+        }
+    }
+    for (name, bytes) in [
+        (MANIFEST, plan.manifest.to_bytes()?),
+        (SOURCE_MAP, plan.source_map.to_bytes()?),
+    ] {
+        parts.push(Part {
+            pin: name.to_owned(),
+            outer: None,
+            map: text_map(name, &bytes)?,
+        });
+    }
+    Ok(parts)
 }
 
-/// How many entries of a trie are stored between two signs of life.
-const STEP: usize = 1 << 16;
+/// The maps of the loaded generation's list, if it has the same table.
+fn loaded_list(loaded: Loaded<'_>, list: List, sha256: &str) -> Option<[Map; 2]> {
+    let size = loaded.manifest.lists.get(list.name())?;
+    if size.sha256 != sha256 {
+        return None;
+    }
+    // What cannot be opened is made anew, which costs memory and nothing else.
+    let [root, nodes] =
+        list_pins(list).map(|pin| Map::open(&loaded.directory.join(pin), Access::Read));
+    Some([root.ok()?, nodes.ok()?])
+}
 
-fn trie(
-    name: &str,
-    table: &PrefixTable,
-    progress: &mut dyn FnMut(usize),
-) -> Result<Map, KernelError> {
-    let mut make = || -> io::Result<Map> {
-        let entries = table.len().max(1);
+fn list_maps(list: List, table: &Table) -> Result<[Map; 2], KernelError> {
+    let make = |kind: &str, lines: &[Line], flags: u32| -> io::Result<Map> {
         let map = Map::create(
-            name,
-            MapKind::LpmTrie,
-            size_of::<PrefixKey>(),
+            &format!("{}_{kind}", list.name()),
+            MapKind::Array,
             size_of::<u32>(),
-            entries,
-            NO_PREALLOC,
+            size_of::<Line>(),
+            lines.len(),
+            MMAPABLE | flags,
         )?;
-        let (keys, values): (Vec<PrefixKey>, Vec<u32>) =
-            table.iter().map(|(prefix, it)| (prefix.key(), it)).unzip();
-        let mut done = 0;
-        for (keys, values) in keys.chunks(STEP).zip(values.chunks(STEP)) {
-            map.update_batch(keys, values)?;
-            done += keys.len();
-            progress(done);
-        }
+        map.fill(lines)?;
         map.freeze()?;
         Ok(map)
     };
-    make().map_err(|error| KernelError::Table {
-        table: name.to_owned(),
-        entries: table.len(),
+    let maps = || -> io::Result<[Map; 2]> {
+        Ok([
+            make("root", table.root(), 0)?,
+            make("nodes", table.nodes(), INNER_MAP)?,
+        ])
+    };
+    maps().map_err(|error| KernelError::Table {
+        table: list.name().to_owned(),
+        size: table.bytes(),
         error,
     })
 }
@@ -130,7 +217,7 @@ fn array<T: bytemuck::Pod>(name: &str, values: &[T], flags: u32) -> Result<Map, 
     };
     make().map_err(|error| KernelError::Table {
         table: name.to_owned(),
-        entries: values.len(),
+        size: size_of_val(values),
         error,
     })
 }
@@ -153,17 +240,16 @@ fn hash(name: &str, entries: &[(u32, Interface)]) -> Result<Map, KernelError> {
     };
     make().map_err(|error| KernelError::Table {
         table: name.to_owned(),
-        entries: entries.len(),
+        size: size_of_val(entries),
         error,
     })
 }
 
-pub(super) fn manifest_map(plan: &Plan) -> Result<Map, KernelError> {
-    let bytes = plan.manifest.to_bytes()?;
-    let chunks: Vec<[u8; MANIFEST_CHUNK]> = bytes
-        .chunks(MANIFEST_CHUNK)
+fn text_map(name: &str, bytes: &[u8]) -> Result<Map, KernelError> {
+    let chunks: Vec<[u8; CHUNK]> = bytes
+        .chunks(CHUNK)
         .map(|chunk| {
-            let mut filled = [0; MANIFEST_CHUNK];
+            let mut filled = [0; CHUNK];
             filled
                 .iter_mut()
                 .zip(chunk)
@@ -171,5 +257,5 @@ pub(super) fn manifest_map(plan: &Plan) -> Result<Map, KernelError> {
             filled
         })
         .collect();
-    array(MANIFEST, &chunks, 0)
+    array(name, &chunks, 0)
 }

@@ -11,7 +11,10 @@ use std::{
 
 use bytemuck::{Pod, Zeroable};
 
-use super::bpf::{self, Command};
+use super::{
+    bpf::{self, Command},
+    mapping::Mapping,
+};
 
 /// How many elements one batch carries: large enough to make the system call vanish, small enough for the stack of
 /// pages that the kernel copies through.
@@ -96,6 +99,7 @@ struct MapInfo {
 #[derive(Debug)]
 pub struct Map {
     fd: OwnedFd,
+    id: u32,
     spec: MapSpec,
 }
 
@@ -133,7 +137,7 @@ impl Map {
     pub fn from_fd(fd: OwnedFd) -> io::Result<Self> {
         let MapInfo {
             kind,
-            id: _,
+            id,
             key_size,
             value_size,
             max_entries,
@@ -146,7 +150,13 @@ impl Map {
             max_entries,
             flags: map_flags,
         };
-        Ok(Self { fd, spec })
+        Ok(Self { fd, id, spec })
+    }
+
+    /// The kernel's number for it.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.id
     }
 
     /// What kind of map it is.
@@ -262,6 +272,67 @@ impl Map {
             unsafe { bpf::call(Command::MapUpdateBatch, &mut attribute) }?;
         }
         Ok(())
+    }
+
+    /// Writes the elements of an array made with `BPF_F_MMAPABLE`, whose elements lie side by side.
+    pub fn fill<V: Pod>(&self, values: &[V]) -> io::Result<()> {
+        self.check::<u32>(size_of::<V>())?;
+        if values.len() > self.spec.max_entries as usize || !size_of::<V>().is_multiple_of(8) {
+            return Err(io::Error::other(
+                "more or other values than the map has room for",
+            ));
+        }
+        let bytes: &[u8] = bytemuck::cast_slice(values);
+        if let Some(mut mapping) = Mapping::new(self.fd.as_fd(), bytes.len())? {
+            mapping.bytes().copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+
+    /// Reads every element of an array, in order. (Not as memory: the kernel maps it only for who may write, too.)
+    pub fn read_all<V: Pod>(&self) -> io::Result<Vec<V>> {
+        self.check::<u32>(size_of::<V>())?;
+        let mut values = vec![V::zeroed(); self.spec.max_entries as usize];
+        let mut keys = [0u32; BATCH];
+        let mut position = None;
+        for values in values.chunks_mut(BATCH) {
+            let mut next = [0u32];
+            let mut attribute = bpf::Batch {
+                from: position
+                    .as_ref()
+                    .map_or(0, |it: &[u32; 1]| bpf::address(it)),
+                next: bpf::address_mut(&mut next),
+                keys: bpf::address_mut(&mut keys),
+                values: bpf::address_mut(values),
+                count: narrow(values.len())?,
+                map_fd: bpf::raw(self.fd.as_fd()),
+                ..Zeroable::zeroed()
+            };
+            // SAFETY: both slices have room for `count` elements of the map's sizes, and arrays keep their position in
+            // a key.
+            match unsafe { bpf::call(Command::MapLookupBatch, &mut attribute) } {
+                Ok(_) => {}
+                // These were the last ones.
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
+                Err(error) => return Err(error),
+            }
+            if attribute.count as usize != values.len() {
+                return Err(io::Error::other(
+                    "the kernel returned too few elements of an array",
+                ));
+            }
+            position = Some(next);
+        }
+        Ok(values)
+    }
+
+    /// Another descriptor of the same map.
+    pub fn share(&self) -> io::Result<Self> {
+        Ok(Self {
+            fd: self.fd.try_clone()?,
+            id: self.id,
+            spec: self.spec,
+        })
     }
 
     /// Every element of a hash map, once; elements that come or go meanwhile may or may not be among them.

@@ -1,7 +1,7 @@
 //! The raw system calls of the loader, and the only `unsafe` code in this crate.
 //!
-//! aya loads and attaches the program; what it does not offer is here: maps as bytes of a checked size, batch updates
-//! and look-ups, freezing, and what the kernel knows about a link or a device.
+//! aya loads and attaches the program; what it does not offer is here: maps as bytes of a checked size, as memory, batch
+//! updates and look-ups, freezing, and what the kernel knows about a link or a device.
 
 #![expect(unsafe_code, reason = "system calls take pointers")]
 
@@ -9,6 +9,7 @@ mod bpf;
 mod device;
 mod link;
 mod map;
+mod mapping;
 
 pub use device::{AttachedXdp, Device, XdpMode, devices};
 pub use link::XdpLink;
