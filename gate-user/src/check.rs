@@ -10,7 +10,7 @@ use crate::{
     floor,
     generation::{Plan, manifest},
     kernel::{self, Gate},
-    load::{Base, Loaded, load},
+    load::{Base, Loaded, Source, load},
     object::OBJECT,
     pins::Pins,
     privilege,
@@ -36,8 +36,8 @@ pub struct Checked {
     pub databases: Vec<manifest::Database>,
     /// What their licences ask for.
     pub attribution: Vec<String>,
-    /// How many prefixes each table would have.
-    pub tables: BTreeMap<String, usize>,
+    /// How large each prefix list would be.
+    pub lists: BTreeMap<String, manifest::ListSize>,
 }
 
 /// What the kernel says.
@@ -59,9 +59,9 @@ pub struct PoolSize {
 /// Checks the configuration at `path`.
 pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
     let mut progress = Progress::new();
-    let loaded = load(path, Base::default(), &mut progress);
+    let loaded = load(Source::Named(path), Base::default(), &mut progress);
     progress.finish();
-    let Loaded { config, plan } = loaded?;
+    let Loaded { config, plan, .. } = loaded?;
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     floor::check()?;
     let kernel = match privilege::check() {
@@ -107,11 +107,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
             .collect(),
         databases: manifest.databases,
         attribution: manifest.attribution,
-        tables: manifest
-            .tables
-            .into_iter()
-            .map(|(name, size)| (name.to_lowercase(), size))
-            .collect(),
+        lists: manifest.lists,
     })
 }
 
@@ -139,10 +135,14 @@ impl Report for Checked {
             writeln!(out)?;
             table.write(out)?;
         }
-        let mut table = Table::new(&["table", "prefixes"]);
-        self.tables
-            .iter()
-            .for_each(|(name, size)| table.row([name.clone(), size.to_string()]));
+        let mut table = Table::new(&["list", "prefixes", "bytes"]);
+        for (name, size) in &self.lists {
+            table.row([
+                name.clone(),
+                size.prefixes.to_string(),
+                size.bytes.to_string(),
+            ]);
+        }
         writeln!(out)?;
         table.write(out)?;
         if !self.classes.is_empty() {

@@ -4,7 +4,7 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::{error::Error, pins::Pins, report::Report};
+use crate::{control, error::Error, pins::Pins, report::Report};
 
 /// What was removed.
 #[derive(Debug, Serialize)]
@@ -24,6 +24,7 @@ pub fn detach(pins: &Pins) -> Result<Detached, Error> {
     }
     let _lock = pins.lock()?;
     pins.check_version()?;
+    control::clean_up(pins)?;
     let interfaces = pins.linked()?;
     pins.remove_all()?;
     Ok(Detached {

@@ -3,8 +3,11 @@
 use crate::{
     attach::AttachError,
     config::ConfigError,
-    generation::{RulesError, manifest::ManifestError},
-    geoip::GeoipError,
+    control::ControlError,
+    file::FileError,
+    generation::{ListError, PlanError, manifest::ManifestError},
+    geoip::{Cause, GeoipError},
+    guard::GuardError,
     kernel::KernelError,
     pins::PinsError,
 };
@@ -33,10 +36,16 @@ pub enum Error {
     Config(#[from] ConfigError),
     /// A country database cannot be used.
     #[error(transparent)]
-    Geoip(#[from] GeoipError),
+    Geoip(GeoipError),
+    /// A data file is not even read.
+    #[error(transparent)]
+    File(#[from] FileError),
+    /// Data is too unlike that in force.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The configuration asks for more than the tables hold.
     #[error(transparent)]
-    Rules(#[from] RulesError),
+    Plan(#[from] PlanError),
     /// The pins are not in order.
     #[error(transparent)]
     Pins(#[from] PinsError),
@@ -53,6 +62,17 @@ pub enum Error {
         major: u32,
         /// Its second number.
         minor: u32,
+    },
+    /// The daemon cannot be asked, or cannot be made to listen.
+    #[error(transparent)]
+    Control(#[from] ControlError),
+    /// There is no daemon to ask.
+    #[error("{pins}: no gate daemon runs here{}", if config.is_some() { "; the gate itself stays in force" } else { "" }, pins = pins.display())]
+    NoDaemon {
+        /// Where it was looked for.
+        pins: std::path::PathBuf,
+        /// The configuration in force, if one is known.
+        config: Option<std::path::PathBuf>,
     },
     /// A capability is missing.
     #[error("this needs the capabilities {}, and the process lacks {}", crate::privilege::NEEDED.join(", "), missing.join(", "))]
@@ -95,12 +115,31 @@ pub enum Error {
     },
 }
 
+impl From<GeoipError> for Error {
+    fn from(error: GeoipError) -> Self {
+        if matches!(error.cause, Cause::Cancelled) {
+            Self::Cancelled
+        } else {
+            Self::Geoip(error)
+        }
+    }
+}
+
 impl Error {
     /// The exit code of a command that fails so.
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Config(_) | Self::Geoip(_) | Self::Rules(_) => Exit::Usage,
+            // The gate's own fault, not that of the data.
+            Self::Geoip(GeoipError {
+                cause: Cause::Disagrees { .. },
+                ..
+            })
+            | Self::Plan(PlanError::List(ListError::Wrong { .. })) => Exit::Failed,
+            Self::Config(_) | Self::Geoip(_) | Self::File(_) | Self::Guard(_) | Self::Plan(_) => {
+                Exit::Usage
+            }
+            Self::NoDaemon { .. } => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
@@ -113,6 +152,7 @@ impl Error {
             Self::Pins(_)
             | Self::Kernel(_)
             | Self::Attach(_)
+            | Self::Control(_)
             | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
@@ -129,9 +169,23 @@ impl Error {
             // Each problem of a configuration carries its own.
             Self::Config(_) | Self::Cancelled => None,
             Self::Geoip(error) => Some(error.hint()),
-            Self::Rules(_) => {
-                Some("count fewer objects: prefixes from `files` are counted by pool".to_owned())
-            }
+            Self::File(_) => Some(
+                "name a country database of that size at most; `ls -lL` shows what is there"
+                    .to_owned(),
+            ),
+            Self::Guard(_) => Some(
+                "check the data; if it is right, `gate reload --force` takes it all the same, and \
+                 `gate run --force --config FILE` where no daemon runs"
+                    .to_owned(),
+            ),
+            Self::Control(error) => Some(error.hint()),
+            Self::NoDaemon { config, .. } => Some(format!(
+                "start one with `gate run --config {}`",
+                config
+                    .as_ref()
+                    .map_or_else(|| "FILE".to_owned(), |it| it.display().to_string())
+            )),
+            Self::Plan(error) => Some(error.hint()),
             Self::Pins(error) => Some(error.hint()),
             Self::Kernel(error) => Some(error.hint()),
             Self::Attach(error) => Some(error.hint()),

@@ -4,17 +4,22 @@
 //! and return values; [`sys`], [`kernel`], [`attach`] and [`pins`] are the parts that touch the system.
 
 pub mod attach;
+pub mod change;
 pub mod check;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod detach;
 mod error;
+pub mod file;
 pub mod floor;
 pub mod generation;
 pub mod geoip;
+pub mod guard;
 pub mod kernel;
 mod lists;
 pub mod load;
+pub mod memory;
 pub mod object;
 #[cfg(feature = "log")]
 pub mod packet_log;
@@ -24,7 +29,9 @@ mod progress;
 pub mod report;
 pub mod run;
 pub mod sys;
+pub mod table;
 pub mod view;
+pub mod watch;
 
 pub use error::{Error, Exit};
 pub use progress::Progress;

@@ -1,15 +1,22 @@
-//! From a configuration file to a plan: what `run`, `check` and `lookup --config` have in common.
+//! From a configuration to a plan: what `run`, `reload`, `check` and `lookup --config` have in common.
 
-use std::{fs, path::Path};
+use std::{
+    cell::RefCell,
+    collections::BTreeMap,
+    fs, io,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 
 use crate::{
     config::{self, Config},
     error::Error,
-    generation::{Inputs, Manifest, Plan},
-    geoip::Countries,
+    file,
+    generation::{Inputs, Manifest, Plan, SourceMap},
+    geoip::Opened,
     progress::Progress,
+    watch::{Content, Known, Stamp},
 };
 
 /// A configuration, and the generation that it makes.
@@ -17,8 +24,44 @@ use crate::{
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// Its text.
+    pub text: String,
+    /// The data files that it names, as they were read.
+    pub files: BTreeMap<PathBuf, Known>,
     /// The generation.
     pub plan: Plan,
+}
+
+/// Where the configuration comes from.
+#[derive(Clone, Copy, Debug)]
+pub enum Source<'a> {
+    /// The file that somebody just named: whatever can be read, `/dev/stdin` too.
+    Named(&'a Path),
+    /// The file that was named when the daemon started. It must not hang the daemon.
+    Again(&'a Path),
+    /// The text that was read from this file earlier.
+    Kept {
+        /// The file: list files and databases are relative to its directory.
+        path: &'a Path,
+        /// The text.
+        text: &'a str,
+    },
+}
+
+impl Source<'_> {
+    fn path(&self) -> &Path {
+        match self {
+            Self::Named(path) | Self::Again(path) | Self::Kept { path, .. } => path,
+        }
+    }
+
+    fn text(&self) -> io::Result<String> {
+        match self {
+            Self::Named(path) => fs::read_to_string(path),
+            Self::Again(path) => file::read_text(path),
+            Self::Kept { text, .. } => Ok((*text).to_owned()),
+        }
+    }
 }
 
 /// What a generation follows.
@@ -26,34 +69,94 @@ pub struct Loaded {
 pub struct Base<'a> {
     /// What the one before is made of.
     pub manifest: Option<&'a Manifest>,
+    /// Where its prefixes came from.
+    pub sources: Option<&'a SourceMap>,
     /// Its number; 0 if there is none.
     pub number: u32,
 }
 
-/// Reads the configuration at `path` and everything that it names.
-pub fn load(path: &Path, base: Base<'_>, progress: &mut Progress) -> Result<Loaded, Error> {
-    let mut config = config::load(path, &|path: &Path| fs::read_to_string(path))?;
-    // What is loaded names its files for whoever asks later, from wherever.
-    let databases = config
-        .geoip
-        .iter_mut()
-        .flat_map(|geoip| &mut geoip.databases);
-    for file in databases.chain([&mut config.file]) {
-        *file = std::path::absolute(&*file).map_err(Error::system("find the working directory"))?;
+/// Reads the configuration and everything that it names.
+pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Result<Loaded, Error> {
+    let path = source.path();
+    let text = source.text();
+    // As files were before they were read: what changes meanwhile looks different afterwards.
+    let stamps = RefCell::new(BTreeMap::new());
+    let read = |name: &Path| {
+        if name == path {
+            return match &text {
+                Ok(text) => Ok(text.clone()),
+                Err(error) => Err(io::Error::new(error.kind(), error.to_string())),
+            };
+        }
+        stamps
+            .borrow_mut()
+            .entry(name.to_owned())
+            .or_insert_with(|| Stamp::of(name));
+        file::read_text(name)
+    };
+    let mut config = config::load(path, &read)?;
+    let mut files: BTreeMap<PathBuf, Known> = BTreeMap::new();
+    for list in &config.list_files {
+        let known = Known {
+            stamp: stamps.borrow().get(&list.path).copied().flatten(),
+            content: Content::Sha256(list.sha256.clone()),
+        };
+        // One file by two spellings of its name looked as it did before it was read first.
+        files.entry(absolute(&list.path)?).or_insert(known);
     }
-    let countries = match &config.geoip {
-        Some(geoip) => Some(Countries::read(geoip, &mut |path, networks| {
-            progress.read(path, networks);
-        })?),
+    make_absolute(&mut config)?;
+    let databases = match &config.geoip {
+        Some(geoip) => {
+            let stamps = geoip
+                .databases
+                .iter()
+                .map(|path| file::check(path, file::DATABASE_MAX).map(|()| Stamp::of(path)))
+                .collect::<Result<Vec<_>, _>>()?;
+            let cancelled = progress.cancelled();
+            let mut done = |path: &Path, networks| progress.read(path, networks);
+            let opened = Opened::read(geoip, &mut done, cancelled)?;
+            let countries = opened.countries();
+            opened.verify(&|addr| countries.table.country(addr), cancelled)?;
+            for (database, stamp) in countries.databases.iter().zip(stamps) {
+                let known = Known {
+                    stamp,
+                    content: Content::Sha256(database.sha256.clone()),
+                };
+                files.insert(database.path.clone(), known);
+            }
+            Some(opened)
+        }
         None => None,
     };
+    let directory = absolute(Path::new("."))?;
     let inputs = Inputs {
         config: &config,
-        countries: countries.as_ref(),
+        countries: databases.as_ref().map(Opened::countries),
         previous: base.manifest,
+        previous_sources: base.sources,
+        directory: &directory,
         number: base.number.wrapping_add(1).max(1),
         now: Timestamp::now(),
     };
     let plan = Plan::new(inputs)?;
-    Ok(Loaded { config, plan })
+    Ok(Loaded {
+        config,
+        text: text.unwrap_or_default(),
+        files,
+        plan,
+    })
+}
+
+/// What is loaded names its files for whoever asks later, from wherever.
+fn make_absolute(config: &mut Config) -> Result<(), Error> {
+    let databases = config.geoip.iter_mut().flat_map(|it| &mut it.databases);
+    let lists = config.list_files.iter_mut().map(|it| &mut it.path);
+    for file in databases.chain(lists).chain([&mut config.file]) {
+        *file = absolute(file)?;
+    }
+    Ok(())
+}
+
+fn absolute(path: &Path) -> Result<PathBuf, Error> {
+    std::path::absolute(path).map_err(Error::system("find the working directory"))
 }

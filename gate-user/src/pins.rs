@@ -2,12 +2,13 @@
 //!
 //! ```text
 //! DIR/                      locked by whoever changes anything below
-//!   v1/                     one directory a version of the map ABI
+//!   v2/                     one directory a version of the map ABI
 //!     maps/NAME             state maps and maps of maps
 //!     program               the XDP program
-//!     links/INTERFACE       one link an interface
+//!     links/INTERFACE       one link an interface; link:ID while names change, or once another one has the name
 //!     generations/7/NAME    the tables of generation 7, read-only
 //!     current               -> generations/7
+//!     control               -> the daemon's control socket, which is elsewhere
 //! ```
 //!
 //! What is here is the truth about what runs; there is no other state.
@@ -25,7 +26,7 @@ use std::{
 use gate_common::abi::ABI_VERSION;
 use nix::{
     errno::Errno,
-    fcntl::{Flock, FlockArg},
+    fcntl::{AT_FDCWD, Flock, FlockArg, RenameFlags, renameat2},
     sys::statfs::{BPF_FS_MAGIC, statfs},
     unistd::Uid,
 };
@@ -207,6 +208,12 @@ impl Pins {
         self.version().join("current")
     }
 
+    /// The link to the daemon's control socket.
+    #[must_use]
+    pub fn control(&self) -> PathBuf {
+        self.version().join("control")
+    }
+
     /// What becomes [`Pins::current`] by a rename.
     fn next(&self) -> PathBuf {
         self.version().join("next")
@@ -355,6 +362,7 @@ impl Pins {
             self.generations(),
             self.current(),
             self.next(),
+            self.control(),
         ];
         if version.exists()
             && let Some(path) = list(&version)?
@@ -392,10 +400,17 @@ impl Pins {
             .collect())
     }
 
-    /// Gives the link of an interface to the interface's new name.
+    /// Gives a link another name, under which there must be none.
     pub fn rename_link(&self, from: &str, to: &str) -> Result<(), PinsError> {
         let path = self.link(from);
-        fs::rename(&path, self.link(to)).map_err(PinsError::io("rename", &path))
+        let rename = renameat2(
+            AT_FDCWD,
+            &path,
+            AT_FDCWD,
+            &self.link(to),
+            RenameFlags::RENAME_NOREPLACE,
+        );
+        rename.map_err(|errno| PinsError::io("rename", &path)(errno.into()))
     }
 
     /// Points [`Pins::current`] to a generation.
@@ -407,6 +422,16 @@ impl Pins {
         let target = Path::new("generations").join(number.to_string());
         symlink(&target, &new).map_err(PinsError::io("make the link", &new))?;
         fs::rename(&new, &current).map_err(PinsError::io("replace", &current))
+    }
+
+    /// The numbers of the generations that have tables here: usually the one in force.
+    pub fn pinned_generations(&self) -> Result<Vec<u32>, PinsError> {
+        if !self.generations().is_dir() {
+            return Ok(Vec::new());
+        }
+        let paths = list(&self.generations())?;
+        let numbers = paths.iter().filter_map(|path| file_name(path).parse().ok());
+        Ok(numbers.collect())
     }
 
     /// Makes an empty directory for the tables of a generation, and returns it.
@@ -452,6 +477,7 @@ impl Pins {
             self.links(),
             self.current(),
             self.next(),
+            self.control(),
             self.program(),
             self.generations(),
             self.maps(),

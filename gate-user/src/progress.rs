@@ -1,25 +1,38 @@
-//! Signs of life while something takes seconds: a bar on a terminal, nothing elsewhere.
+//! Signs of life while something takes seconds: a line on a terminal, nothing elsewhere. And whether it is still wanted.
 
-use std::{io::IsTerminal as _, path::Path};
+use std::{fmt, io::IsTerminal as _, path::Path};
 
-use indicatif::{ProgressBar, ProgressStyle};
+use indicatif::ProgressBar;
 
-/// Shows how far reading and loading the country table are.
-#[derive(Debug)]
-pub struct Progress {
+use crate::geoip::Cancelled;
+
+/// Shows how far reading the country databases is.
+pub struct Progress<'c> {
     bar: ProgressBar,
+    cancelled: Cancelled<'c>,
 }
 
-impl Progress {
-    /// On standard error, if that is a terminal.
+impl<'c> Progress<'c> {
+    /// On standard error, if that is a terminal. Nobody gives up what takes long.
     #[must_use]
     pub fn new() -> Self {
+        Self::until(&|| false)
+    }
+
+    /// The same, for what is given up once `cancelled`.
+    #[must_use]
+    pub fn until(cancelled: Cancelled<'c>) -> Self {
         let bar = if std::io::stderr().is_terminal() {
             ProgressBar::new_spinner()
         } else {
             ProgressBar::hidden()
         };
-        Self { bar }
+        Self { bar, cancelled }
+    }
+
+    /// Whether the rest is to be given up.
+    pub fn cancelled(&self) -> Cancelled<'c> {
+        self.cancelled
     }
 
     /// So many networks of a database are read.
@@ -29,28 +42,22 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// So many of so many prefixes are in the kernel.
-    pub fn loaded(&mut self, done: usize, total: usize) {
-        if self.bar.length().is_none() {
-            self.bar.set_length(total as u64);
-            if let Ok(style) =
-                ProgressStyle::with_template("{msg} [{bar:30}] {human_pos}/{human_len}")
-            {
-                self.bar.set_style(style);
-            }
-            self.bar.set_message("loading the country table");
-        }
-        self.bar.set_position(done as u64);
-    }
-
-    /// Takes the bar off the screen.
+    /// Takes the line off the screen.
     pub fn finish(&mut self) {
         self.bar.finish_and_clear();
     }
 }
 
-impl Default for Progress {
+impl Default for Progress<'_> {
     fn default() -> Self {
         Self::new()
+    }
+}
+
+impl fmt::Debug for Progress<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Progress")
+            .field("bar", &self.bar)
+            .finish_non_exhaustive()
     }
 }

@@ -7,7 +7,7 @@ use std::{io::Write as _, net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{Parser, Subcommand, ValueEnum};
 use gate_user::{
-    Error, Exit, Progress, check, detach, load, object,
+    Error, Exit, Progress, check, control, detach, load, object,
     pins::Pins,
     report::{self, Endpoint, Report},
     view::View,
@@ -56,10 +56,22 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// Put it in force even if the guards refuse the data; damaged data and mistakes are refused all the same
+        #[arg(long)]
+        force: bool,
         /// Log every judged packet, for debugging
         #[cfg(feature = "log")]
         #[arg(long)]
         log_packets: bool,
+    },
+    /// Let the daemon read its configuration, list files and databases again, and put them in force
+    ///
+    /// What is wrong is refused, and what was in force stays. Exit codes: 0 in force, or nothing to change; 2 refused; 3 no
+    /// daemon; 1 anything else.
+    Reload {
+        /// Put it in force even if the guards refuse the data; damaged data and mistakes are refused all the same
+        #[arg(long)]
+        force: bool,
     },
     /// Say what a configuration would put in force, and whether it could; change nothing
     Check {
@@ -105,9 +117,15 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         #[cfg(feature = "log")]
         Command::Run {
             config,
+            force,
             log_packets: true,
-        } => daemon::run(&pins, &config, object::LOG_OBJECT),
-        Command::Run { config, .. } => daemon::run(&pins, &config, object::OBJECT),
+        } => daemon::run(&pins, &config, force, object::LOG_OBJECT),
+        Command::Run { config, force, .. } => daemon::run(&pins, &config, force, object::OBJECT),
+        Command::Reload { force } => {
+            let attempt = control::reload(&pins, force)?;
+            show(&attempt, format)?;
+            Ok(attempt.outcome.exit())
+        }
         Command::Check { config } => show(&check::check(&pins, &config)?, format),
         Command::Status => {
             let status = report::status(&pins)?;
@@ -135,7 +153,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 fn planned(config: &std::path::Path) -> Result<View, Error> {
     let mut progress = Progress::new();
-    let loaded = load::load(config, load::Base::default(), &mut progress);
+    let loaded = load::load(
+        load::Source::Named(config),
+        load::Base::default(),
+        &mut progress,
+    );
     progress.finish();
     Ok(View::planned(loaded?.plan))
 }

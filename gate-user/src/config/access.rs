@@ -17,7 +17,7 @@ use super::{
 pub(super) fn read(
     section: Section<'_>,
     inherited: &Inherited,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     taken: &mut Taken,
     problems: &mut Problems,
 ) -> Result<Pool, Reported> {
@@ -66,7 +66,7 @@ fn source_lengths(section: &Section<'_>, problems: &mut Problems) -> Result<(u8,
 
 fn prefixes(
     section: &Section<'_>,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
 ) -> Result<Vec<PoolPrefix>, Reported> {
     let written = section.list("prefixes", prefix, problems);

@@ -4,10 +4,10 @@ use gate_common::Role;
 use jiff::Timestamp;
 
 use super::{
-    Classes, Counters, Geoip, InterfaceConfig, Pool, Port25, Submission, Treatment, access, class,
-    classes, counters,
+    Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission, Treatment, access,
+    class, classes, counters,
     files::Files,
-    geoip, interface,
+    geoip, interface, lists,
     names::Taken,
     needs::{self, Needs},
     overlaps, port25,
@@ -27,13 +27,14 @@ pub(super) struct Parts {
     pub(super) submission: Submission,
     pub(super) geoip: Option<Geoip>,
     pub(super) classes: Option<Classes>,
+    pub(super) guards: Guards,
     pub(super) counters: Counters,
 }
 
 /// Reads everything before it gives up on anything, so that all problems are found.
 pub(super) fn assemble(
     root: &Section<'_>,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     now: Timestamp,
     problems: &mut Problems,
 ) -> Result<Parts, Reported> {
@@ -45,6 +46,8 @@ pub(super) fn assemble(
     let submission = submission::read(section, problems);
     let section = root.table("geoip", schema::GEOIP, problems);
     let geoip = geoip::read(section, files.directory, problems);
+    let section = root.table("lists", schema::LISTS, problems);
+    let lists_guard = lists::read(section, problems);
     let section = root.table("counters", schema::COUNTERS, problems);
     let counters = counters::read(section, problems);
     let drafts = drafts(root, files, problems);
@@ -78,6 +81,10 @@ pub(super) fn assemble(
     });
     let (interfaces, outcome) = interfaces?;
     outcome?;
+    let guards = Guards {
+        geoip: geoip.guard?,
+        lists: lists_guard?,
+    };
     let parts = Parts {
         interfaces,
         port25: port25?,
@@ -85,6 +92,7 @@ pub(super) fn assemble(
         submission: submission?,
         geoip: geoip.geoip?,
         classes: classes?,
+        guards,
         counters: counters?,
     };
     needs::check_counters(&parts, problems);
@@ -106,7 +114,7 @@ fn interfaces(
 fn pools(
     root: &Section<'_>,
     inherited: &Inherited,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
 ) -> Result<Vec<Result<Pool, Reported>>, Reported> {
     let mut taken = Taken::default();
@@ -119,7 +127,7 @@ fn pools(
 
 fn drafts(
     root: &Section<'_>,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
 ) -> Result<Vec<Result<class::Draft, Reported>>, Reported> {
     let mut taken = Taken::default();

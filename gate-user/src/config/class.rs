@@ -25,7 +25,7 @@ pub(super) struct Draft {
 
 pub(super) fn read(
     section: Section<'_>,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     taken: &mut Taken,
     problems: &mut Problems,
 ) -> Result<Draft, Reported> {
@@ -46,7 +46,7 @@ pub(super) fn read(
 
 fn prefixes(
     section: &Section<'_>,
-    files: Files<'_>,
+    files: &mut Files<'_>,
     problems: &mut Problems,
 ) -> Result<Vec<Listed<IpNet>>, Reported> {
     let written = section.list("prefixes", prefix, problems);

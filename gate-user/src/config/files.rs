@@ -1,31 +1,40 @@
 //! List files that the configuration names.
 
 use std::{
+    collections::HashSet,
     io,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
+use sha2::{Digest as _, Sha256};
+
 use super::{
-    Listed, Origin, Reader,
+    ListFile, Listed, Origin, Reader,
     fault::Fault,
     problem::{Problems, Reported},
 };
-use crate::lists::{self, Entry, Line};
+use crate::{
+    hex,
+    lists::{self, Entry, Line},
+};
 
-/// Where list files are, and how they are read.
-#[derive(Clone, Copy)]
+/// Where list files are, how they are read, and which were.
 pub(super) struct Files<'a> {
     /// What relative names are relative to.
     pub(super) directory: &'a Path,
     /// Reads one.
     pub(super) read: &'a Reader<'a>,
+    /// Those that were read, each once, in the order in which they are named.
+    pub(super) seen: Vec<ListFile>,
+    /// Their paths.
+    pub(super) paths: HashSet<Arc<Path>>,
 }
 
 impl Files<'_> {
     /// The entries of all these files. Every bad line is reported.
     pub(super) fn entries(
-        &self,
+        &mut self,
         names: &[Listed<PathBuf>],
         problems: &mut Problems,
     ) -> Result<Vec<Listed<Entry>>, Reported> {
@@ -38,7 +47,7 @@ impl Files<'_> {
     }
 
     fn append(
-        &self,
+        &mut self,
         name: &Listed<PathBuf>,
         entries: &mut Vec<Listed<Entry>>,
         problems: &mut Problems,
@@ -46,6 +55,7 @@ impl Files<'_> {
         let path: Arc<Path> = self.directory.join(&name.value).into();
         let text = (self.read)(&path).map_err(|error| unreadable(name, &path, &error, problems))?;
         let mut outcome = Ok(());
+        let before = entries.len();
         for Line {
             number,
             column,
@@ -64,6 +74,13 @@ impl Files<'_> {
                 }
             }
         }
+        if self.paths.insert(Arc::clone(&path)) {
+            self.seen.push(ListFile {
+                path: path.to_path_buf(),
+                sha256: hex(&Sha256::digest(&text)),
+                prefixes: entries.len() - before,
+            });
+        }
         outcome
     }
 }
@@ -75,15 +92,26 @@ fn unreadable(
     problems: &mut Problems,
 ) -> Reported {
     let path = path.display();
-    let (message, hint) = if error.kind() == io::ErrorKind::InvalidData {
+    let kind = error.kind();
+    // What `file::read` refuses to read.
+    let unusable = matches!(
+        kind,
+        io::ErrorKind::InvalidInput | io::ErrorKind::FileTooLarge
+    );
+    let (message, hint) = if kind == io::ErrorKind::InvalidData {
         (
             format!("the list file `{path}` is not UTF-8 text"),
-            "write one `PREFIX [until=RFC3339] [ticket=TEXT]` a line; databases belong to `geoip.databases`".to_owned(),
+            "write one `PREFIX [until=RFC3339] [ticket=TEXT]` a line; databases belong to `geoip.databases`",
+        )
+    } else if unusable {
+        (
+            format!("the list file `{path}` cannot be used: {error}"),
+            "name a text file with one prefix a line; `ls -lL` shows what is there",
         )
     } else {
         (
             format!("the list file `{path}` cannot be read: {error}"),
-            "create it, or put the name right: it is relative to the directory of the configuration".to_owned(),
+            "create it, or put the name right: it is relative to the directory of the configuration",
         )
     };
     problems.error(name.origin.clone(), message, hint)

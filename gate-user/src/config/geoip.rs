@@ -3,8 +3,9 @@
 use std::path::Path;
 
 use super::{
-    CountryField, Geoip, Listed,
+    CountryField, Geoip, Guard, Listed, guard,
     problem::{Problems, Reported},
+    schema::GEOIP_GUARD,
     section::Section,
     values::{path, text},
     words::word,
@@ -14,6 +15,8 @@ use super::{
 #[derive(Debug)]
 pub(super) struct Read {
     pub(super) geoip: Result<Option<Geoip>, Reported>,
+    /// How much the databases may change.
+    pub(super) guard: Result<Guard, Reported>,
     /// The name of the class of an address in no database.
     pub(super) unknown: Result<Option<Listed<String>>, Reported>,
     /// The name of the class of tunnel prefixes.
@@ -30,11 +33,13 @@ pub(super) fn read(
         Ok(Some(section)) => present(&section, directory, problems),
         Ok(None) => Read {
             geoip: Ok(None),
+            guard: Ok(Guard::default()),
             unknown: Ok(None),
             tunnels: Ok(None),
         },
         Err(reported) => Read {
             geoip: Err(reported),
+            guard: Err(reported),
             unknown: Err(reported),
             tunnels: Err(reported),
         },
@@ -47,6 +52,7 @@ fn present(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> 
     let attribution = section.optional("attribution", text, problems);
     let unknown = section.optional("unknown", text, problems);
     let tunnels = section.optional("tunnels", text, problems);
+    let guard = guard::read(section, GEOIP_GUARD, problems);
     let databases = databases.and_then(|databases| {
         if databases.value.is_empty() {
             return Err(problems.error(
@@ -67,6 +73,7 @@ fn present(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> 
     });
     Read {
         geoip,
+        guard,
         unknown,
         tunnels,
     }

@@ -1,6 +1,6 @@
 //! From a file to a configuration, or to everything that is wrong with it.
 
-use std::{io, path::Path};
+use std::{collections::HashSet, io, path::Path};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
@@ -58,11 +58,13 @@ fn document(
         &source,
         problems,
     );
-    let files = Files {
+    let mut files = Files {
         directory: path.parent().unwrap_or(Path::new("")),
         read,
+        seen: Vec::new(),
+        paths: HashSet::new(),
     };
-    let parts = assemble(&root, files, now, problems)?;
+    let parts = assemble(&root, &mut files, now, problems)?;
     Ok(Config {
         file: path.to_owned(),
         sha256: hex(&Sha256::digest(&text)),
@@ -72,6 +74,8 @@ fn document(
         submission: parts.submission,
         geoip: parts.geoip,
         classes: parts.classes,
+        list_files: files.seen,
+        guards: parts.guards,
         counters: parts.counters,
         warnings: Vec::new(),
     })

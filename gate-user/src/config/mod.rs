@@ -8,7 +8,7 @@
 //!
 //! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
 //! module for each table puts them together (`interface`, `port25` with `treatment`, `access`, `submission`, `geoip`,
-//! `class`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+//! `class`, `lists`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
 
 mod access;
 mod assemble;
@@ -19,7 +19,9 @@ mod country;
 mod fault;
 mod files;
 mod geoip;
+mod guard;
 mod interface;
+mod lists;
 mod load;
 mod names;
 mod nearest;
@@ -47,6 +49,7 @@ use std::{
 use gate_common::{Action, Answer, Country, Policy, Role, Scope};
 use ipnet::IpNet;
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{fault::Fault, origin::count};
 pub use self::{
@@ -78,6 +81,10 @@ pub struct Config {
     pub geoip: Option<Geoip>,
     /// The classes; always there if an interface is an uplink.
     pub classes: Option<Classes>,
+    /// The list files that it names, each once. Paths are relative to its directory; these are resolved.
+    pub list_files: Vec<ListFile>,
+    /// How much data may change from one generation to the next.
+    pub guards: Guards,
     /// What is counted one by one.
     pub counters: Counters,
     /// What the operator should know about it.
@@ -219,4 +226,42 @@ pub struct Class {
 pub struct Counters {
     /// Sources: one subscriber line or one remote address each.
     pub sources: bool,
+}
+
+/// A list file as it was read.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListFile {
+    /// The file.
+    pub path: PathBuf,
+    /// The SHA-256 of its content, in hexadecimal digits.
+    pub sha256: String,
+    /// How many of its lines have a prefix.
+    pub prefixes: usize,
+}
+
+/// How much data may change before a person has to look at it.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Guards {
+    /// Country databases.
+    pub geoip: Guard,
+    /// List files.
+    pub lists: Guard,
+}
+
+/// By how much a number of entries may change from one generation to the next, as parts of what is in force.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Guard {
+    /// The part that may go: with 0.3, at least 70 % are left.
+    pub shrink: f64,
+    /// The part that may come: with 1.0, there are at most twice as many.
+    pub grow: f64,
+}
+
+impl Default for Guard {
+    fn default() -> Self {
+        Self {
+            shrink: 0.3,
+            grow: 1.0,
+        }
+    }
 }

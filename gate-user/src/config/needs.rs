@@ -107,6 +107,7 @@ pub(super) fn check_counters(parts: &Parts, problems: &mut Problems) {
         classes,
         submission: _,
         geoip: _,
+        guards: _,
         counters: _,
     } = parts;
     let prefixes = pools.iter().flat_map(|pool| &pool.prefixes);

@@ -60,6 +60,7 @@ pub(super) const ROOT: &Table = &Table {
         key("submission", "[submission]"),
         key("geoip", "[geoip]"),
         key("class", "[[class]]"),
+        key("lists", "[lists]"),
         key("counters", "[counters]"),
     ],
 };
@@ -131,8 +132,17 @@ pub(super) const GEOIP: &Table = &Table {
         key("country", "country = \"country\""),
         key("unknown", "unknown = \"domestic\""),
         key("tunnels", "tunnels = \"foreign\""),
+        key("guard", "guard = { shrink = 0.3, grow = 1.0 }"),
     ],
 };
+
+pub(super) const GEOIP_GUARD: &Table = &Table {
+    name: "geoip.guard",
+    header: "`guard`",
+    keys: GUARD,
+};
+
+const GUARD: &[Key] = &[key("shrink", "shrink = 0.3"), key("grow", "grow = 1.0")];
 
 pub(super) const CLASS: &Table = &Table {
     name: "class",
@@ -144,6 +154,18 @@ pub(super) const CLASS: &Table = &Table {
         key("files", "files = [\"classes/own.txt\"]"),
         key("default", "default = true"),
     ],
+};
+
+pub(super) const LISTS: &Table = &Table {
+    name: "lists",
+    header: "[lists]",
+    keys: &[key("guard", "guard = { shrink = 0.3, grow = 1.0 }")],
+};
+
+pub(super) const LISTS_GUARD: &Table = &Table {
+    name: "lists.guard",
+    header: "`guard`",
+    keys: GUARD,
 };
 
 pub(super) const COUNTERS: &Table = &Table {
@@ -242,11 +264,6 @@ pub(super) const LATER: &[Later] = &[
         "leave it out: the relays of [port25] hold for every pool",
     ),
     later("access", "effective_from", NO_DATE),
-    later(
-        "geoip",
-        "guard",
-        "leave it out: compare the database's size in `gate check` before you load it",
-    ),
     later("class", "mark", READ_TAG),
     later("class", "dscp", READ_TAG),
     later(
@@ -292,7 +309,7 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 9] = [
+    const TABLES: [&Table; 12] = [
         ROOT,
         INTERFACE,
         PORT25,
@@ -300,7 +317,10 @@ mod tests {
         SOURCE_PREFIX,
         SUBMISSION,
         GEOIP,
+        GEOIP_GUARD,
         CLASS,
+        LISTS,
+        LISTS_GUARD,
         COUNTERS,
     ];
 

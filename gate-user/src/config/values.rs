@@ -55,6 +55,32 @@ pub(super) fn integer(item: &Item<'_>, problems: &mut Problems) -> Result<i64, R
     number.ok_or_else(|| item.mismatch("a whole number", problems))
 }
 
+/// Reads a number within `range`, whole or not; `accepted` says what is in it.
+pub(super) fn number(
+    range: RangeInclusive<f64>,
+    accepted: &'static str,
+) -> impl FnOnce(&Item<'_>, &mut Problems) -> Result<f64, Reported> {
+    move |item, problems| {
+        let written = match item.value {
+            DeValue::Float(number) => number.as_str().to_owned(),
+            DeValue::Integer(_) => integer(item, problems)?.to_string(),
+            DeValue::String(_)
+            | DeValue::Boolean(_)
+            | DeValue::Datetime(_)
+            | DeValue::Array(_)
+            | DeValue::Table(_) => return Err(item.mismatch("a number", problems)),
+        };
+        let number = written.parse().ok().filter(|number| range.contains(number));
+        number.ok_or_else(|| {
+            problems.error(
+                item.place.origin.clone(),
+                format!("`{}` cannot be {written}", item.place.path()),
+                format!("accepted values: {accepted}"),
+            )
+        })
+    }
+}
+
 /// Reads a prefix length within `range`.
 pub(super) fn length(
     range: RangeInclusive<u8>,

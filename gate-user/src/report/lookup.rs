@@ -1,16 +1,17 @@
 //! `gate lookup`: what the gate knows about an address.
 
-use std::{io, net::IpAddr};
+use std::{io, net::IpAddr, path::PathBuf};
 
 use gate_common::{
     Addr,
+    abi::List,
     decide::{Tables as _, classify, rule_in_force},
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Report, Table};
-use crate::{error::Error, view::View};
+use crate::{error::Error, generation::Source, view::View};
 
 /// What is known about one address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -30,15 +31,44 @@ pub struct Lookup {
     /// The policy of the pool.
     pub policy: Option<String>,
     /// The prefix that puts it there.
-    pub prefix: Option<String>,
+    pub prefix: Option<Listed>,
     /// Until when.
     pub until: Option<Timestamp>,
+    /// The prefix that gives it its class, if it is not the country.
+    pub class_prefix: Option<Listed>,
     /// The relay that it is part of as a destination.
-    pub relay: Option<String>,
-    /// Whether a submission server has it.
-    pub server: bool,
+    pub relay: Option<Listed>,
+    /// The submission server that it is part of as a destination.
+    pub server: Option<Listed>,
     /// The generation that says so; nothing if it is not loaded.
     pub generation: Option<u32>,
+}
+
+/// A prefix of the configuration or of a list file, as the generation was made from it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Listed {
+    /// The prefix.
+    pub prefix: String,
+    /// The file; nothing for prefixes that the gate knows by itself.
+    pub file: Option<PathBuf>,
+    /// The line in it.
+    pub line: Option<u32>,
+    /// The operator's note.
+    pub ticket: Option<String>,
+    /// Since when it has been in force; nothing if it is not.
+    pub since: Option<Timestamp>,
+}
+
+impl Listed {
+    fn new(view: &View, source: &Source<'_>) -> Self {
+        Self {
+            prefix: source.prefix.to_string(),
+            file: source.place.map(|(file, _)| file.to_owned()),
+            line: source.place.map(|(_, line)| line),
+            ticket: source.ticket.map(str::to_owned),
+            since: view.loaded.then_some(source.since),
+        }
+    }
 }
 
 /// Answers about several addresses.
@@ -56,7 +86,6 @@ pub fn lookup(view: &View, addresses: &[IpAddr], now: Timestamp) -> Result<Looku
         .iter()
         .map(|address| one(view, *address, now))
         .collect();
-    view.check()?;
     Ok(Lookups {
         answers,
         attribution: view.manifest.attribution.clone(),
@@ -78,6 +107,10 @@ fn one(view: &View, address: IpAddr, now: Timestamp) -> Lookup {
             .iter()
             .find(|pool| pool.counter == rule.pool_counter)
     });
+    let listed = |list| {
+        view.source(list, addr)
+            .map(|source| Listed::new(view, &source))
+    };
     Lookup {
         address,
         country: classified
@@ -89,11 +122,12 @@ fn one(view: &View, address: IpAddr, now: Timestamp) -> Lookup {
         pool: pool.map(|pool| pool.name.clone()),
         policy: pool.map(|pool| pool.policy.clone()),
         prefix: rule
-            .and_then(|rule| view.access_prefix(addr, rule))
-            .map(|prefix| prefix.to_string()),
+            .and_then(|rule| view.access_source(addr, rule))
+            .map(|source| Listed::new(view, &source)),
         until: rule.and_then(|rule| until(rule.until_ns)),
-        relay: view.relay_prefix(addr).map(|prefix| prefix.to_string()),
-        server: view.server(addr),
+        class_prefix: class.and(listed(List::Classes)),
+        relay: listed(List::Relays),
+        server: listed(List::Servers),
         generation: view.loaded.then_some(manifest.number),
     }
 }
@@ -104,12 +138,49 @@ fn until(until_ns: u64) -> Option<Timestamp> {
         .flatten()
 }
 
+impl Lookup {
+    /// What the configuration says about the address, one line for each prefix.
+    fn sources(&self) -> impl Iterator<Item = String> {
+        let listed = [
+            ("pool", &self.prefix),
+            ("class", &self.class_prefix),
+            ("relay", &self.relay),
+            ("server", &self.server),
+        ];
+        let named = |(what, listed): (&str, &Option<Listed>)| {
+            let Listed {
+                prefix,
+                file,
+                line,
+                ticket,
+                since,
+            } = listed.clone()?;
+            let place = match (file, line) {
+                (Some(file), Some(line)) => format!("{}:{line}", file.display()),
+                _ => "built in".to_owned(),
+            };
+            let since = since.map_or_else(String::new, |it| format!(", since {it}"));
+            let ticket = ticket.map_or_else(String::new, |it| format!(", ticket {it}"));
+            Some(format!(
+                "{}: {what} by {prefix}, {place}{since}{ticket}",
+                self.address
+            ))
+        };
+        listed
+            .into_iter()
+            .filter_map(named)
+            .collect::<Vec<_>>()
+            .into_iter()
+    }
+}
+
 impl Report for Lookups {
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let mut table = Table::new(&[
             "address", "country", "network", "class", "by", "pool", "policy", "prefix", "relay",
         ]);
         let word = |it: &Option<String>| it.clone().unwrap_or_else(|| "-".to_owned());
+        let prefix = |it: &Option<Listed>| word(&it.as_ref().map(|it| it.prefix.clone()));
         for it in &self.answers {
             let policy = match (&it.policy, it.until) {
                 (Some(policy), Some(until)) => format!("{policy} until {until}"),
@@ -123,11 +194,16 @@ impl Report for Lookups {
                 it.class_reason.unwrap_or("-").to_owned(),
                 word(&it.pool),
                 policy,
-                word(&it.prefix),
-                word(&it.relay),
+                prefix(&it.prefix),
+                prefix(&it.relay),
             ]);
         }
         table.write(out)?;
+        let mut sources = self.answers.iter().flat_map(Lookup::sources).peekable();
+        if sources.peek().is_some() {
+            writeln!(out)?;
+        }
+        sources.try_for_each(|line| writeln!(out, "{line}"))?;
         self.attribution
             .iter()
             .try_for_each(|line| writeln!(out, "{line}"))

@@ -3,6 +3,7 @@
 mod counters;
 mod flow;
 mod lookup;
+mod reload;
 mod status;
 mod table;
 
@@ -11,6 +12,7 @@ use std::io;
 pub use counters::{Counters, counters};
 pub use flow::{Endpoint, FlowReport, flow};
 pub use lookup::{Lookup, lookup};
+pub use reload::details;
 pub use status::{State, Status, status};
 pub use table::Table;
 

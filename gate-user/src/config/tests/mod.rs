@@ -2,6 +2,7 @@
 
 mod bad;
 mod good;
+mod guards;
 mod lists;
 mod pools;
 

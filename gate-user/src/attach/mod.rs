@@ -1,5 +1,7 @@
 //! The program on interfaces: by pinned BPF links, replaced in place, in a mode that is never a silent fallback.
 
+mod links;
+
 use std::io;
 
 use aya::programs::{
@@ -9,11 +11,13 @@ use aya::programs::{
     xdp::{XdpLink as AyaXdpLink, XdpMode as AyaXdpMode},
 };
 
+use self::links::{Pinned, pinned};
+pub use self::links::{Places, arrange, detach_others};
 use crate::{
     config::{InterfaceConfig, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{Device, XdpLink, XdpMode},
+    sys::{Device, XdpMode},
 };
 
 /// An interface that the program cannot be put on.
@@ -121,8 +125,8 @@ pub struct Target {
     name: String,
     index: u32,
     mode: Mode,
-    /// The name under which the gate's link to it is pinned.
-    link: Option<String>,
+    /// The gate's link to it.
+    link: Option<Pinned>,
 }
 
 impl Target {
@@ -142,6 +146,12 @@ impl Target {
     #[must_use]
     pub fn linked(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// Whether the gate is on it already, with a link that is pinned under its name.
+    #[must_use]
+    pub fn settled(&self) -> bool {
+        self.link.as_ref().is_some_and(|it| it.name == self.name)
     }
 }
 
@@ -182,11 +192,11 @@ fn target(
 ) -> Result<Target, AttachError> {
     let name = interface.name.clone();
     // A link is known by its device, since the device may have been renamed.
-    let link = links(pins)?
+    let link = pinned(pins)?
         .into_iter()
-        .find(|(_, link)| link.interface == device.index);
+        .find(|it| it.link.interface == device.index);
     match (device.xdp, &link) {
-        (Some(xdp), Some((_, link))) if xdp.program == link.program => {
+        (Some(xdp), Some(Pinned { link, .. })) if xdp.program == link.program => {
             check_mode(interface, xdp.mode)?;
         }
         (Some(xdp), _) => {
@@ -203,17 +213,8 @@ fn target(
         name,
         index: device.index,
         mode: interface.mode,
-        link: link.map(|(name, _)| name),
+        link,
     })
-}
-
-/// The gate's links, by the name of their pin.
-fn links(pins: &Pins) -> Result<Vec<(String, XdpLink)>, AttachError> {
-    let link = |interface: String| match XdpLink::open(&pins.link(&interface)) {
-        Ok(link) => Ok((interface, link)),
-        Err(error) => Err(AttachError::Link { interface, error }),
-    };
-    pins.linked()?.into_iter().map(link).collect()
 }
 
 /// The name of somebody's program, which takes `CAP_SYS_ADMIN` to learn.
@@ -257,16 +258,13 @@ fn check_mode(interface: &InterfaceConfig, found: XdpMode) -> Result<(), AttachE
     }
 }
 
-/// Puts the program on an interface: replaces the gate's own in place, or attaches it anew and pins the link.
+/// Puts the program on an interface: replaces the gate's own in place, or attaches it anew and pins the link. The pins
+/// of all targets have to be arranged before.
 pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), AttachError> {
     let path = pins.link(&target.name);
-    if let Some(link) = &target.link {
-        if *link != target.name {
-            pins.rename_link(link, &target.name)?;
-        }
+    if target.linked() {
         return update(program, target, &path);
     }
-    pins.remove(&path)?;
     let refused = |error| AttachError::Refused {
         interface: target.name.clone(),
         error: Box::new(error),

@@ -1,0 +1,206 @@
+//! The pins of the links, and which name each has.
+//!
+//! A link is on a device; its pin has the name that the device had. Devices change their names, also two of them with
+//! one another, so that the name of one pin can be the name that another one needs. A pin that is overwritten or removed
+//! takes its link along, and the device is open: therefore pins change their names in two passes, the first to names
+//! that no device can have, and none is replaced.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::{AttachError, Target};
+use crate::{
+    pins::Pins,
+    sys::{Device, XdpLink},
+};
+
+/// A link and the name of its pin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Pinned {
+    pub(super) name: String,
+    pub(super) link: XdpLink,
+}
+
+/// The gate's links.
+pub(super) fn pinned(pins: &Pins) -> Result<Vec<Pinned>, AttachError> {
+    let open = |name: String| match XdpLink::open(&pins.link(&name)) {
+        Ok(link) => Ok(Pinned { name, link }),
+        Err(error) => Err(AttachError::Link {
+            interface: name,
+            error,
+        }),
+    };
+    pins.linked()?.into_iter().map(open).collect()
+}
+
+/// Which link is pinned under which name, by the kernel's number for the link.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Places(BTreeMap<u32, String>);
+
+impl Places {
+    /// As they are.
+    pub fn now(pins: &Pins) -> Result<Self, AttachError> {
+        let places = pinned(pins)?.into_iter().map(|it| (it.link.id, it.name));
+        Ok(Self(places.collect()))
+    }
+
+    /// Puts each link back to where it was; those that are gone stay so.
+    pub fn restore(&self, pins: &Pins) -> Result<(), AttachError> {
+        let taken = self.0.values().map(String::as_str).collect();
+        rename(&self.0, &taken, pins)
+    }
+}
+
+/// Gives each target's link the target's name, and keeps that name free for those that have none yet. No link is lost.
+pub fn arrange(targets: &[Target], pins: &Pins) -> Result<(), AttachError> {
+    let linked = targets
+        .iter()
+        .filter_map(|target| Some((target.link.as_ref()?.link.id, target.name.clone())));
+    let taken = targets.iter().map(Target::name).collect();
+    rename(&linked.collect(), &taken, pins)
+}
+
+fn rename(
+    wanted: &BTreeMap<u32, String>,
+    taken: &BTreeSet<&str>,
+    pins: &Pins,
+) -> Result<(), AttachError> {
+    let Moves { aside, home } = moves(&Places::now(pins)?.0, wanted, taken);
+    for (from, to) in aside.iter().chain(&home) {
+        pins.rename_link(from, to)?;
+    }
+    Ok(())
+}
+
+/// What is renamed to what: first out of the way, then to where it belongs.
+#[derive(Debug, PartialEq, Eq)]
+struct Moves {
+    aside: Vec<(String, String)>,
+    home: Vec<(String, String)>,
+}
+
+fn moves(
+    now: &BTreeMap<u32, String>,
+    wanted: &BTreeMap<u32, String>,
+    taken: &BTreeSet<&str>,
+) -> Moves {
+    let mut moves = Moves {
+        aside: Vec::new(),
+        home: Vec::new(),
+    };
+    for (id, name) in now {
+        let to = wanted.get(id);
+        if to == Some(name) || (to.is_none() && !taken.contains(name.as_str())) {
+            continue;
+        }
+        let aside = aside(*id);
+        if *name != aside {
+            moves.aside.push((name.clone(), aside.clone()));
+        }
+        moves.home.extend(to.map(|to| (aside, to.clone())));
+    }
+    moves
+}
+
+/// A name for the pin of a link that no interface has: theirs have no colon.
+fn aside(id: u32) -> String {
+    format!("link:{id}")
+}
+
+/// Takes the gate off everything that is no target, whose pins are arranged; returns the names of those interfaces.
+pub fn detach_others(
+    targets: &[Target],
+    devices: &[Device],
+    pins: &Pins,
+) -> Result<Vec<String>, AttachError> {
+    let mut detached = Vec::new();
+    for Pinned { name, link } in pinned(pins)? {
+        if targets.iter().any(|target| target.name == name) {
+            continue;
+        }
+        pins.remove(&pins.link(&name))?;
+        if name == aside(link.id) {
+            let device = devices.iter().find(|it| it.index == link.interface);
+            detached.extend(device.map(|it| it.name.clone()));
+        } else {
+            detached.push(name);
+        }
+    }
+    Ok(detached)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Where the links are after `moves`, each of which must find its place free.
+    fn moved(now: &[(u32, &str)], wanted: &[(u32, &str)], taken: &[&str]) -> Vec<(u32, String)> {
+        let places = |it: &[(u32, &str)]| -> BTreeMap<u32, String> {
+            it.iter()
+                .map(|(id, name)| (*id, (*name).to_owned()))
+                .collect()
+        };
+        let mut now = places(now);
+        let Moves { aside, home } = moves(&now, &places(wanted), &taken.iter().copied().collect());
+        for (from, to) in aside.into_iter().chain(home) {
+            assert!(now.values().all(|name| *name != to), "{to} is taken");
+            let place = now.values_mut().find(|name| **name == from);
+            *place.expect("nothing has that name") = to;
+        }
+        now.into_iter().collect()
+    }
+
+    #[test]
+    fn every_link_comes_home_and_none_is_lost() {
+        for (now, wanted, taken, expected) in [
+            // Nothing to do.
+            (
+                &[(1, "a"), (2, "b")][..],
+                &[(1, "a"), (2, "b")][..],
+                &["a", "b"][..],
+                &[(1, "a"), (2, "b")][..],
+            ),
+            // Two, and three, that changed their names with one another.
+            (
+                &[(1, "a"), (2, "b")],
+                &[(1, "b"), (2, "a")],
+                &["a", "b"],
+                &[(1, "b"), (2, "a")],
+            ),
+            (
+                &[(1, "a"), (2, "b"), (3, "c")],
+                &[(1, "b"), (2, "c"), (3, "a")],
+                &["a", "b", "c"],
+                &[(1, "b"), (2, "c"), (3, "a")],
+            ),
+            // The second is gone, the first has its name, and a new device has the name of the first.
+            (
+                &[(1, "a"), (2, "b")],
+                &[(1, "b")],
+                &["a", "b"],
+                &[(1, "b"), (2, "link:2")],
+            ),
+            // No target and in nobody's way.
+            (
+                &[(1, "a"), (2, "b")],
+                &[(1, "a")],
+                &["a"],
+                &[(1, "a"), (2, "b")],
+            ),
+            // Cut short between the passes.
+            (
+                &[(1, "link:1"), (2, "b")],
+                &[(1, "b"), (2, "a")],
+                &["a", "b"],
+                &[(1, "b"), (2, "a")],
+            ),
+            (&[(1, "link:1")], &[], &["a"], &[(1, "link:1")]),
+        ] {
+            let found = moved(now, wanted, taken);
+            let found: Vec<_> = found
+                .iter()
+                .map(|(id, name)| (*id, name.as_str()))
+                .collect();
+            assert_eq!(found, expected, "{now:?} to {wanted:?}");
+        }
+    }
+}

@@ -1,0 +1,120 @@
+//! What the daemon knows of its own reloads.
+
+use std::path::PathBuf;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Attempt, By};
+
+/// How the daemon is.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Standing {
+    /// Its process id.
+    pub pid: u32,
+    /// When it last looked at the data files.
+    pub looked_at: Option<Timestamp>,
+    /// The data file that never stays as it is, because of which no change of data is taken.
+    #[serde(default)]
+    pub restless: Option<PathBuf>,
+    /// The reload that goes on.
+    pub reloading: Option<By>,
+    /// The last reload.
+    pub last: Option<Attempt>,
+    /// Reloads that were refused or failed, and that no reload since has made good.
+    pub refused: Vec<Attempt>,
+}
+
+impl Standing {
+    /// Notes a reload, after which the configuration in force is that of the file (`current`) or is not.
+    ///
+    /// One that worked makes good those before it, but new data does not make good a configuration that was refused, as
+    /// long as what is in force is not what the file says.
+    pub fn note(&mut self, attempt: Attempt, current: bool) {
+        self.reloading = None;
+        let of_data = |attempt: &Attempt| attempt.by == By::Watch;
+        if attempt.outcome.cause().is_none() {
+            self.refused.retain(|before| !of_data(before) && !current);
+        } else {
+            self.refused
+                .retain(|before| of_data(before) != of_data(&attempt));
+            self.refused.push(attempt.clone());
+        }
+        self.last = Some(attempt);
+    }
+
+    /// Whether the last word on data was a refusal.
+    #[must_use]
+    pub fn data_refused(&self) -> bool {
+        self.refused.iter().any(|attempt| attempt.by == By::Watch)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::control::{Cause, Outcome};
+
+    fn attempt(by: By, works: bool) -> Attempt {
+        let cause = Cause {
+            reason: "no".to_owned(),
+            hint: None,
+            generation: 1,
+        };
+        Attempt {
+            at: Timestamp::UNIX_EPOCH,
+            by,
+            force: false,
+            outcome: if works {
+                Outcome::Unchanged { generation: 1 }
+            } else {
+                Outcome::Refused(cause)
+            },
+        }
+    }
+
+    /// Who was refused, after these reloads, of which the last left the file of the configuration in force or did not.
+    fn refused(attempts: &[(By, bool)], current: bool) -> Vec<By> {
+        let mut standing = Standing::default();
+        for (by, works) in attempts {
+            standing.note(attempt(*by, *works), current);
+        }
+        assert_eq!(
+            standing.last.map(|it| it.by),
+            attempts.last().map(|it| it.0)
+        );
+        standing.refused.iter().map(|it| it.by).collect()
+    }
+
+    #[test]
+    fn a_refusal_stands_until_it_is_made_good() {
+        use By::{Command, Sighup, Watch};
+        for (attempts, current, expected) in [
+            (&[(Watch, false)][..], false, &[Watch][..]),
+            (&[(Watch, false), (Watch, true)], false, &[]),
+            (&[(Watch, false), (Watch, false)], false, &[Watch]),
+            (&[(Watch, false), (Command, true)], true, &[]),
+            (&[(Command, false), (Watch, true)], false, &[Command]),
+            (&[(Command, false), (Watch, true)], true, &[]),
+            (
+                &[(Command, false), (Watch, false)],
+                false,
+                &[Command, Watch],
+            ),
+            (&[(Watch, false), (Sighup, false)], false, &[Watch, Sighup]),
+            (&[(Command, false), (Sighup, false)], false, &[Sighup]),
+            (
+                &[(Command, false), (Watch, false), (Watch, true)],
+                false,
+                &[Command],
+            ),
+            (
+                &[(Command, false), (Watch, false), (Sighup, true)],
+                true,
+                &[],
+            ),
+        ] {
+            assert_eq!(refused(attempts, current), expected, "{attempts:?}");
+        }
+    }
+}

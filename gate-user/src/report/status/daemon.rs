@@ -1,0 +1,159 @@
+//! The daemon, as `gate status` sees it.
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use crate::{
+    control::{Attempt, By, Cause, Client, ControlError, Outcome, Standing},
+    error::Error,
+    pins::Pins,
+};
+
+/// Whether the daemon lives, and what it says of itself.
+#[derive(Clone, Debug, Serialize)]
+pub struct Daemon {
+    /// Whether there is one: somebody holds the lock.
+    pub(super) alive: bool,
+    pub(super) state: DaemonState,
+    pub(super) pid: Option<u32>,
+    /// When it last looked at the data files.
+    pub(super) looked_at: Option<Timestamp>,
+    /// Who asked for the reload that goes on.
+    pub(super) reloading: Option<By>,
+    pub(super) last_reload: Option<Attempt>,
+    /// Reloads that were refused or failed, and that no reload since has made good.
+    pub(super) refused: Vec<Attempt>,
+}
+
+/// How the daemon is, in one word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum DaemonState {
+    /// It answers.
+    Alive,
+    /// It has no control socket: it is starting, or ending.
+    Closed,
+    /// It does not answer.
+    Silent,
+    /// There is none.
+    Absent,
+}
+
+impl DaemonState {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Alive => "alive",
+            Self::Closed => "starting or ending",
+            Self::Silent => "does not answer",
+            Self::Absent => "not running",
+        }
+    }
+}
+
+/// Asks the daemon, if there is one.
+pub(super) fn daemon(pins: &Pins, problems: &mut Vec<String>) -> Result<Daemon, Error> {
+    if !pins.locked()? {
+        return Ok(Daemon::without_words(DaemonState::Absent));
+    }
+    let error = match Client::new(pins).and_then(|client| client.status()) {
+        Ok(standing) => return Ok(Daemon::of(standing, problems)),
+        Err(error) => error,
+    };
+    problems.push(format!("{error}; {}", error.hint()));
+    Ok(Daemon::without_words(match error {
+        ControlError::Closed => DaemonState::Closed,
+        ControlError::Unsafe { .. }
+        | ControlError::Io { .. }
+        | ControlError::Silent { .. }
+        | ControlError::Garbled(_)
+        | ControlError::Told(_) => DaemonState::Silent,
+    }))
+}
+
+impl Daemon {
+    fn without_words(state: DaemonState) -> Self {
+        Self {
+            alive: state != DaemonState::Absent,
+            state,
+            pid: None,
+            looked_at: None,
+            reloading: None,
+            last_reload: None,
+            refused: Vec::new(),
+        }
+    }
+
+    fn of(standing: Standing, problems: &mut Vec<String>) -> Self {
+        let Standing {
+            pid,
+            looked_at,
+            restless,
+            reloading,
+            last,
+            refused,
+        } = standing;
+        problems.extend(restless.map(|path| {
+            format!(
+                "{}: changes all the time, and no change of data is taken while it does; write a file elsewhere, then rename it into its place",
+                path.display()
+            )
+        }));
+        for attempt in &refused {
+            problems.extend(attempt.outcome.cause().map(|cause| refusal(attempt, cause)));
+        }
+        Self {
+            alive: true,
+            state: DaemonState::Alive,
+            pid: Some(pid),
+            looked_at,
+            reloading,
+            last_reload: last,
+            refused,
+        }
+    }
+}
+
+fn refusal(attempt: &Attempt, cause: &Cause) -> String {
+    let Cause {
+        reason,
+        hint,
+        generation,
+    } = cause;
+    let hint = hint
+        .as_ref()
+        .map_or_else(String::new, |hint| format!("\nhint: {hint}"));
+    format!(
+        "reload ({}, {:.0}) {}, generation {generation} is in force: {reason}{hint}",
+        attempt.by,
+        attempt.at,
+        word(&attempt.outcome)
+    )
+}
+
+pub(super) fn word(outcome: &Outcome) -> &'static str {
+    match outcome {
+        Outcome::Loaded { .. } => "loaded",
+        Outcome::Unchanged { .. } => "nothing changed",
+        Outcome::Refused(_) => "refused",
+        Outcome::Failed(_) => "failed",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_never_stays_as_it_is_is_a_problem() {
+        let mut problems = Vec::new();
+        let mut standing = Standing::default();
+        Daemon::of(standing.clone(), &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        standing.restless = Some("/etc/gate/static.txt".into());
+        Daemon::of(standing, &mut problems);
+        assert!(
+            matches!(&problems[..], [one] if one.starts_with("/etc/gate/static.txt: ")),
+            "{problems:?}"
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! `gate status` for people.
+
+use std::io;
+
+use super::{Status, daemon::word};
+use crate::{
+    memory::human,
+    report::{Report, Table},
+};
+
+impl Report for Status {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        writeln!(out, "state       {}", self.state.name())?;
+        for problem in &self.problems {
+            writeln!(out, "  ! {}", problem.replace('\n', "\n    "))?;
+        }
+        writeln!(out, "daemon      {}", self.daemon.state.name())?;
+        if let Some(by) = self.daemon.reloading {
+            writeln!(out, "reload      going on ({by})")?;
+        } else if let Some(last) = &self.daemon.last_reload {
+            let outcome = word(&last.outcome);
+            writeln!(out, "reload      {outcome} ({}, {:.0})", last.by, last.at)?;
+        }
+        if let Some(generation) = &self.generation {
+            writeln!(
+                out,
+                "generation  {}, loaded {:.0}",
+                generation.number, generation.loaded_at
+            )?;
+            writeln!(
+                out,
+                "config      {} (sha256 {})",
+                generation.config.display(),
+                generation.config_sha256
+            )?;
+            for it in &generation.forced {
+                writeln!(out, "forced      {it}")?;
+            }
+        }
+        for it in &self.memory {
+            let state = if it.in_force {
+                "in force"
+            } else {
+                "not in force"
+            };
+            let (bytes, number) = (human(it.bytes), it.generation);
+            writeln!(out, "memory      {bytes} (generation {number}, {state})")?;
+        }
+        if !self.interfaces.is_empty() {
+            writeln!(out, "\ninterfaces")?;
+            let mut table = Table::new(&["name", "index", "role", "state", "mode"]);
+            for it in &self.interfaces {
+                let index = it
+                    .index
+                    .map_or_else(|| "-".to_owned(), |index| index.to_string());
+                let mode = match (it.mode, it.wanted.as_str()) {
+                    (None, _) => "-".to_owned(),
+                    (Some("generic"), "auto") => {
+                        "generic (the driver has no native XDP)".to_owned()
+                    }
+                    (Some(mode), _) => mode.to_owned(),
+                };
+                table.row([
+                    it.name.clone(),
+                    index,
+                    it.role.clone(),
+                    it.state.name().to_owned(),
+                    mode,
+                ]);
+            }
+            table.write(out)?;
+        }
+        if !self.databases.is_empty() {
+            writeln!(out, "\ncountry databases")?;
+            let mut table = Table::new(&["file", "type", "built", "IPv4", "IPv6", "countries"]);
+            for it in &self.databases {
+                table.row([
+                    it.path.display().to_string(),
+                    it.kind.clone(),
+                    format!("{:.0}", it.built),
+                    it.networks_v4.to_string(),
+                    it.networks_v6.to_string(),
+                    it.countries.to_string(),
+                ]);
+            }
+            table.write(out)?;
+        }
+        if !self.list_files.is_empty() {
+            writeln!(out, "\nlist files")?;
+            let mut table = Table::new(&["file", "prefixes"]);
+            for it in &self.list_files {
+                table.row([it.path.display().to_string(), it.prefixes.to_string()]);
+            }
+            table.write(out)?;
+        }
+        if !self.lists.is_empty() {
+            writeln!(out, "\nlists")?;
+            let mut table = Table::new(&["list", "prefixes", "bytes"]);
+            for (name, size) in &self.lists {
+                table.row([
+                    name.clone(),
+                    size.prefixes.to_string(),
+                    size.bytes.to_string(),
+                ]);
+            }
+            table.write(out)?;
+        }
+        self.attribution
+            .iter()
+            .try_for_each(|line| writeln!(out, "\n{line}"))
+    }
+}
