@@ -3,7 +3,10 @@
 //! Host and BPF crates are checked apart: together, cargo would unify features the two never share. All checks run, also after one
 //! failed, so that one run tells everything.
 
-use std::{path::PathBuf, process::Command};
+use std::{
+    path::{Path, PathBuf},
+    process::Command,
+};
 
 use anyhow::{Context as _, Result, bail};
 
@@ -27,11 +30,11 @@ type Check = (&'static str, fn(&Workspace) -> Result<()>);
 const CHECKS: [Check; 7] = [
     ("format", format),
     ("clippy", clippy),
-    ("clippy of the BPF crate", clippy_bpf),
+    ("clippy of the BPF crates", clippy_bpf),
     ("documentation", documentation),
     ("bans, licences, sources", deny),
     ("ABI", abi::check_history),
-    ("country database", data::check),
+    ("country databases", data::check),
 ];
 
 /// The subcommand.
@@ -108,18 +111,24 @@ fn clippy_bpf(workspace: &Workspace) -> Result<()> {
     let bpf = setup::bpf(workspace)?;
     let Some(clippy) = bpf_clippy(&bpf)? else {
         say::step(format_args!(
-            "{} has no clippy and none can be installed: the BPF crate is only compiled, with warnings as errors",
+            "{} has no clippy and none can be installed: the BPF crates are only compiled, with warnings as errors",
             bpf.toolchain.rustc.display()
         ));
-        return command::run(&mut object::cargo(
-            workspace,
-            &bpf,
-            "check",
-            &["-Dwarnings"],
-        ));
+        return object::PACKAGES.into_iter().try_for_each(|package| {
+            let flags = ["-Dwarnings"];
+            command::run(&mut object::cargo(
+                workspace, &bpf, package, "check", &flags,
+            ))
+        });
     };
+    object::PACKAGES
+        .into_iter()
+        .try_for_each(|package| clippy_of(workspace, &bpf, &clippy, package))
+}
+
+fn clippy_of(workspace: &Workspace, bpf: &Bpf, clippy: &Path, package: &str) -> Result<()> {
     // Started by its path: `cargo clippy` would take the first cargo-clippy of PATH, which is the host toolchain's.
-    let check = object::cargo(workspace, &bpf, "clippy", &[]);
+    let check = object::cargo(workspace, bpf, package, "clippy", &[]);
     let mut clippy = Command::new(clippy);
     clippy.args(check.get_args()).current_dir(&workspace.root);
     for (name, value) in check.get_envs() {
@@ -137,9 +146,9 @@ fn clippy_bpf(workspace: &Workspace) -> Result<()> {
 /// The `cargo-clippy` of that toolchain; installed where it is Debian's.
 fn bpf_clippy(bpf: &Bpf) -> Result<Option<PathBuf>> {
     let clippy = bpf.toolchain.sysroot.join("bin/cargo-clippy");
-    let is_debian = bpf.toolchain.sysroot == std::path::Path::new("/usr");
+    let is_debian = bpf.toolchain.sysroot == Path::new("/usr");
     if is_debian && !command::is_executable(&clippy) && apt::can_install(&[DEBIAN_CLIPPY])? {
-        apt::install(&[DEBIAN_CLIPPY], "clippy for the BPF crate")?;
+        apt::install(&[DEBIAN_CLIPPY], "clippy for the BPF crates")?;
     }
     Ok(command::is_executable(&clippy).then_some(clippy))
 }

@@ -6,6 +6,7 @@
 
 mod abi;
 mod apt;
+mod bench;
 mod build;
 mod command;
 mod data;
@@ -56,6 +57,7 @@ enum Task {
     },
     Run(run::Arguments),
     Demo(demo::Arguments),
+    Bench(bench::Arguments),
     Test(test::Arguments),
     Vm(vm::Arguments),
     /// Checks formatting, clippy, documentation, dependencies, ABI and data
@@ -82,6 +84,7 @@ fn start(task: Task) -> Result<ExitCode> {
         Task::Build { log } => build::run(workspace, log).map(done),
         Task::Run(arguments) => run::run(workspace, &arguments),
         Task::Demo(arguments) => demo::run(workspace, &arguments),
+        Task::Bench(arguments) => bench::run(workspace, &arguments),
         Task::Test(arguments) => test::run(workspace, &arguments),
         Task::Vm(arguments) => vm::run(workspace, &arguments),
         Task::Lint => lint::run(workspace).map(done),

@@ -18,7 +18,12 @@ use crate::{
 };
 
 /// The crate, and the program in it, that becomes the object.
-pub(crate) const PACKAGE: &str = "gate-ebpf";
+const PACKAGE: &str = "gate-ebpf";
+/// The same for the benchmark: programs of its own, which leave the object as it is.
+const BENCH_PACKAGE: &str = "gate-bench-ebpf";
+
+/// Every crate of BPF programs.
+pub(crate) const PACKAGES: [&str; 2] = [PACKAGE, BENCH_PACKAGE];
 
 /// Which object.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,10 +69,7 @@ pub(crate) fn ensure(workspace: &Workspace, object: Object) -> Result<PathBuf> {
     ));
     compile(workspace, object, &bpf)?;
     // The stamp goes first and comes last: an interruption in between leaves an object that counts as stale.
-    let built = directory(workspace)
-        .join(toolchain::TARGET)
-        .join("release")
-        .join(PACKAGE);
+    let built = built(workspace, PACKAGE);
     let _ = fs::remove_file(&stamp);
     fs::copy(&built, &path)
         .with_context(|| format!("cannot copy {} to {}", built.display(), path.display()))?;
@@ -75,17 +77,26 @@ pub(crate) fn ensure(workspace: &Workspace, object: Object) -> Result<PathBuf> {
     Ok(path)
 }
 
-/// A cargo command for the BPF crate: `verb`, its package, target, flags and directories.
+/// Compiles the benchmark's programs; cargo leaves what is fresh alone. Returns the path of their object.
+pub(crate) fn bench(workspace: &Workspace) -> Result<PathBuf> {
+    let bpf = setup::bpf(workspace)?;
+    command::run(&mut cargo(workspace, &bpf, BENCH_PACKAGE, "build", &[]))
+        .with_context(|| format!("cannot compile {BENCH_PACKAGE}"))?;
+    Ok(built(workspace, BENCH_PACKAGE))
+}
+
+/// A cargo command for a BPF crate: `verb`, its package, target, flags and directories.
 pub(crate) fn cargo(
     workspace: &Workspace,
     bpf: &Bpf,
+    package: &str,
     verb: &str,
     extra_flags: &[&str],
 ) -> std::process::Command {
     let Bpf { toolchain, linker } = bpf;
     let mut command = toolchain.cargo(&workspace.root);
     command
-        .args([verb, "--package", PACKAGE, "--bin", PACKAGE, "--release"])
+        .args([verb, "--package", package, "--bin", package, "--release"])
         .args(toolchain.target_arguments())
         .arg("--target-dir")
         .arg(directory(workspace))
@@ -101,11 +112,19 @@ pub(crate) fn cargo(
 }
 
 fn compile(workspace: &Workspace, object: Object, bpf: &Bpf) -> Result<()> {
-    let mut build = cargo(workspace, bpf, "build", &[]);
+    let mut build = cargo(workspace, bpf, PACKAGE, "build", &[]);
     for feature in object.features() {
         build.args(["--features", feature]);
     }
     command::run(&mut build).with_context(|| format!("cannot compile {PACKAGE} ({object:?})"))
+}
+
+/// Where cargo leaves what it compiled from `package`.
+fn built(workspace: &Workspace, package: &str) -> PathBuf {
+    directory(workspace)
+        .join(toolchain::TARGET)
+        .join("release")
+        .join(package)
 }
 
 /// Cargo's directory for the target: apart from the host's, whose flags and compiler differ.

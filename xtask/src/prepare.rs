@@ -1,4 +1,4 @@
-//! What run, demo and test start from: the machine set up, `gate` built, the country database unpacked.
+//! What run, demo and test start from: the machine set up, `gate` built, the country databases unpacked.
 
 use std::{path::PathBuf, process::Command};
 
@@ -16,6 +16,8 @@ pub(crate) struct Prepared {
     pub(crate) built: Built,
     /// The country database.
     pub(crate) mmdb: PathBuf,
+    /// Another one.
+    pub(crate) iptoasn: PathBuf,
 }
 
 /// Sets the machine up for `group`, which includes reading the database, and builds; instant when all is there.
@@ -23,7 +25,8 @@ pub(crate) fn prepare(workspace: &Workspace, group: Group) -> Result<Prepared> {
     needs::ensure(group)?;
     Ok(Prepared {
         built: build::ensure_built(workspace)?,
-        mmdb: data::unpack(workspace)?,
+        mmdb: data::DBIP.unpack(workspace)?,
+        iptoasn: data::IPTOASN.unpack(workspace)?,
     })
 }
 
@@ -33,10 +36,12 @@ impl Prepared {
         let Self {
             built: Built { gate, object },
             mmdb,
+            iptoasn,
         } = self;
         command
             .env("GATE_BIN", gate)
             .env("GATE_BPF_OBJECT", object)
-            .env("GATE_MMDB", mmdb);
+            .env("GATE_MMDB", mmdb)
+            .env("GATE_MMDB_IPTOASN", iptoasn);
     }
 }
