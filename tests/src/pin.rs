@@ -91,23 +91,118 @@ fn parse(info: &str) -> Object {
 
 /// An XDP program that passes everything, such as another tool's.
 pub fn passing_program() -> Result<OwnedFd> {
-    /// `r0 = 2 (XDP_PASS); exit`
-    const CODE: [u64; 2] = [0x0000_0002_0000_00b7, 0x0000_0000_0000_0095];
+    // `r0 = 2 (XDP_PASS); exit`
+    xdp_program(&[0x0000_0002_0000_00b7, 0x0000_0000_0000_0095])
+}
+
+/// An XDP program of these instructions.
+pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
     const XDP: u32 = 6;
+    /// `BPF_XDP`, which a link wants its next program to be for if its first one was.
+    const TO_A_DEVICE: u32 = 37;
     #[repr(C)]
     struct Load {
         kind: u32,
         instructions: u32,
         code: u64,
         licence: u64,
+        log: [u64; 2],
+        version: u32,
+        flags: u32,
+        name: [u8; 16],
+        interface: u32,
+        attach_type: u32,
     }
     let attributes = Load {
         kind: XDP,
-        instructions: 2,
-        code: CODE.as_ptr() as u64,
+        instructions: u32::try_from(code.len())?,
+        code: code.as_ptr() as u64,
         licence: c"MIT".as_ptr() as u64,
+        log: [0; 2],
+        version: 0,
+        flags: 0,
+        name: [0; 16],
+        interface: 0,
+        attach_type: TO_A_DEVICE,
     };
     bpf(PROG_LOAD, &attributes).context("cannot load an XDP program")
+}
+
+/// Puts `program` in the place of what the link pinned at `path` runs.
+pub fn replace_program(path: &Path, program: &OwnedFd) -> Result<()> {
+    #[repr(C)]
+    struct Update {
+        link: i32,
+        program: i32,
+        flags: u32,
+        old: i32,
+    }
+    let link = get(path)?;
+    let attributes = Update {
+        link: link.as_raw_fd(),
+        program: program.as_raw_fd(),
+        flags: 0,
+        old: 0,
+    };
+    command(LINK_UPDATE, &attributes)
+        .map(drop)
+        .with_context(|| format!("cannot update the link at {}", path.display()))
+}
+
+/// Sends `frame` so many times out of the device with index `interface`, each copy once through `program`, which has to
+/// answer `XDP_TX`: `BPF_PROG_TEST_RUN` with live frames (`Documentation/bpf/bpf_prog_run.rst`).
+pub(crate) fn send_live(
+    program: &OwnedFd,
+    interface: u32,
+    frame: &[u8],
+    copies: u32,
+) -> Result<()> {
+    /// `BPF_F_TEST_XDP_LIVE_FRAMES`
+    const LIVE_FRAMES: u32 = 1 << 1;
+    #[repr(C)]
+    struct TestRun {
+        program: i32,
+        answer: u32,
+        frame_length: u32,
+        out_length: u32,
+        frame: u64,
+        out: u64,
+        repeat: u32,
+        duration: u32,
+        context_length: u32,
+        context_out_length: u32,
+        context: u64,
+        context_out: u64,
+        flags: u32,
+        cpu: u32,
+        batch: u32,
+        padding: u32,
+    }
+    let frame_length = u32::try_from(frame.len())?;
+    // `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
+    let context = [0, frame_length, 0, interface, 0, 0];
+    let attributes = TestRun {
+        program: program.as_raw_fd(),
+        answer: 0,
+        frame_length,
+        out_length: 0,
+        frame: frame.as_ptr() as u64,
+        out: 0,
+        repeat: copies,
+        duration: 0,
+        context_length: u32::try_from(size_of_val(&context))?,
+        context_out_length: 0,
+        context: context.as_ptr() as u64,
+        context_out: 0,
+        flags: LIVE_FRAMES,
+        cpu: 0,
+        // What a driver takes from the other end in one turn (`NAPI_POLL_WEIGHT`).
+        batch: 64,
+        padding: 0,
+    };
+    command(PROG_TEST_RUN, &attributes)
+        .map(drop)
+        .context("BPF_PROG_TEST_RUN with live frames")
 }
 
 /// A map that is none of the gate's: an array with one value of four bytes.
@@ -165,6 +260,8 @@ const MAP_CREATE: libc::c_long = 0;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
+const PROG_TEST_RUN: libc::c_long = 10;
+const LINK_UPDATE: libc::c_long = 29;
 
 /// A command of `bpf(2)` that returns a descriptor.
 fn bpf<T>(number: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {

@@ -4,6 +4,8 @@
 //! |---|---|
 //! | `rows` | the table: packets, and verdicts written by hand from the RFCs that each row names |
 //! | `generations` | one generation after another, and while packets run |
+//! | `swap` | several look-ups of one packet, while its tables change |
+//! | `lpm` | prefix tables against the kernel's own longest-prefix match |
 //! | `budget` | how many instructions the verifier goes through |
 //! | `configurations` | the configurations of the table, from `tests/fixtures` |
 //! | `bench`, `kernel` | the loaded program, its maps, and a trial for each row |
@@ -27,12 +29,16 @@ mod generations;
     reason = "each of the two suites uses a part"
 )]
 mod kernel;
+#[path = "prog_run/lpm.rs"]
+mod lpm;
 #[path = "prog_run/rows/mod.rs"]
 #[expect(
     clippy::wildcard_imports,
     reason = "the words of the table and the flags of TCP are what its rows are made of"
 )]
 mod rows;
+#[path = "prog_run/swap.rs"]
+mod swap;
 
 use std::process::ExitCode;
 
@@ -49,6 +55,8 @@ fn main() -> ExitCode {
         budget::trials(&bench),
         rows::trials(&bench),
         generations::trials(&bench),
+        swap::trials(&bench),
+        lpm::trials(&bench),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -45,6 +45,8 @@ pub struct Pool {
     pub name: &'static str,
     /// Its prefixes.
     pub prefixes: Vec<String>,
+    /// Its list files.
+    pub files: Vec<PathBuf>,
     /// `restrict` or `exempt`.
     pub policy: &'static str,
     /// `observe` or `enforce`, where it is not that of `[port25]`.
@@ -112,6 +114,7 @@ impl Config {
                 Pool {
                     name: "dynamic",
                     prefixes: vec!["100.64.0.0/16".to_owned(), "2001:db8:100::/40".to_owned()],
+                    files: Vec::new(),
                     policy: "restrict",
                     action: None,
                     until: None,
@@ -119,6 +122,7 @@ impl Config {
                 Pool {
                     name: "static",
                     prefixes: host_prefixes(lab, Who::Static)?,
+                    files: Vec::new(),
                     policy: "exempt",
                     action: None,
                     until: None,
@@ -240,6 +244,7 @@ impl Display for Pool {
         let Self {
             name,
             prefixes,
+            files,
             policy,
             action,
             until,
@@ -249,6 +254,10 @@ impl Display for Pool {
             "[[access]]\nname     = \"{name}\"\nprefixes = {}\npolicy   = \"{policy}\"",
             List(prefixes)
         )?;
+        if !files.is_empty() {
+            let files: Vec<_> = files.iter().map(|path| path.display()).collect();
+            writeln!(f, "files    = {}", List(&files))?;
+        }
         if let Some(action) = action {
             writeln!(f, "action   = \"{action}\"")?;
         }

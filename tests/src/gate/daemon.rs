@@ -40,9 +40,9 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    /// Starts `command`, and returns once it is ready. A daemon that ends or is not ready in time is an error with what
-    /// it said.
-    pub(super) fn start(command: Command) -> Result<Self> {
+    /// Starts `command`, a `gate run`, and returns once it is ready. A daemon that ends or is not ready in time is an
+    /// error with what it said.
+    pub fn start(command: Command) -> Result<Self> {
         let mut daemon = Self::spawn(command)?;
         match daemon.outcome()? {
             None => Ok(daemon),
@@ -95,6 +95,12 @@ impl Daemon {
         self.log.text()
     }
 
+    /// Sends it a signal, whatever that makes of it.
+    pub fn signal(&self, signal: Signal) -> Result<()> {
+        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
+        kill(pid, signal).context("cannot signal the daemon")
+    }
+
     /// Asks it to end.
     pub fn terminate(mut self) -> Result<ExitStatus> {
         self.end(Signal::SIGTERM)
@@ -106,8 +112,7 @@ impl Daemon {
     }
 
     fn end(&mut self, signal: Signal) -> Result<ExitStatus> {
-        let pid = Pid::from_raw(i32::try_from(self.child.id())?);
-        kill(pid, signal).context("cannot signal the daemon")?;
+        self.signal(signal)?;
         exec::wait(&mut self.child, END)?
             .with_context(|| format!("the daemon did not end within {END:?} after {signal}"))
     }

@@ -18,8 +18,8 @@ pub use self::{
     config::{Class, Config, Mode, Pool},
     daemon::Daemon,
     report::{
-        Counters, Flow, InterfacePackets, InterfaceState, Lookup, Packets, PoolPackets,
-        ReasonPackets, SourcePackets, Status,
+        Change, ClassPackets, Counters, CountryPackets, Flow, InterfacePackets, InterfaceState,
+        Listed, Lookup, Packets, PoolPackets, ReasonPackets, Reload, SourcePackets, Status, Step,
     },
 };
 use crate::{
@@ -52,6 +52,7 @@ pub fn path_from(variable: &str) -> Result<PathBuf> {
 pub struct Gate<'a> {
     program: &'a Path,
     pins: &'a Path,
+    scratch: &'a Path,
     netns: &'a NetNs,
 }
 
@@ -62,6 +63,7 @@ impl<'a> Gate<'a> {
         Self {
             program,
             pins: lab.pins(),
+            scratch: lab.scratch(),
             netns: lab.router(),
         }
     }
@@ -82,9 +84,19 @@ impl<'a> Gate<'a> {
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(self.program);
-        command.arg("--pins").arg(self.pins).args(arguments);
+        command
+            .arg("--pins")
+            .arg(self.pins)
+            .args(arguments)
+            .env("RUNTIME_DIRECTORY", self.sockets());
         self.netns.contain(&mut command);
         command
+    }
+
+    /// Where its daemon puts its control socket.
+    #[must_use]
+    pub fn sockets(&self) -> PathBuf {
+        self.scratch.join("run")
     }
 
     /// What one would type to get the same.
@@ -150,6 +162,15 @@ impl<'a> Gate<'a> {
             format!("gate status says nothing useful: {}", output.stderr.trim())
         })?;
         Ok((output.code(), status))
+    }
+
+    /// `gate reload`, with its exit code: it answers also where that is not 0.
+    pub fn reload(&self, arguments: &[&str]) -> Result<(Option<i32>, Reload)> {
+        let output = self.output(&[&["--format", "json", "reload"], arguments].concat())?;
+        let reload = parse(&output.stdout).with_context(|| {
+            format!("gate reload says nothing useful: {}", output.stderr.trim())
+        })?;
+        Ok((output.code(), reload))
     }
 
     /// `gate flow`; `None` when there is no such flow.

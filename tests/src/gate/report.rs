@@ -1,5 +1,7 @@
 //! What `--format json` prints, as its users may rely on it: fields may be added, none may go or change its meaning.
 
+use std::{collections::BTreeMap, path::PathBuf};
+
 use serde::Deserialize;
 
 /// Packets by verdict.
@@ -30,6 +32,10 @@ pub struct Counters {
     pub interfaces: Vec<InterfacePackets>,
     /// The same by pool.
     pub pools: Vec<PoolPackets>,
+    /// The same by class.
+    pub classes: Vec<ClassPackets>,
+    /// Tagged packets by country; those that are not zero.
+    pub countries: Vec<CountryPackets>,
     /// The same by source.
     pub sources: Sources,
 }
@@ -63,6 +69,24 @@ pub struct PoolPackets {
     pub packets: Packets,
 }
 
+/// One class's share.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ClassPackets {
+    /// Its name.
+    pub name: String,
+    /// What got it.
+    pub packets: Packets,
+}
+
+/// One country's share.
+#[derive(Clone, Debug, Deserialize)]
+pub struct CountryPackets {
+    /// Its code; `None` for addresses in no database.
+    pub country: Option<String>,
+    /// How many packets came from there.
+    pub packets: u64,
+}
+
 /// Shares of sources.
 #[derive(Clone, Debug, Default, Deserialize)]
 pub struct Sources {
@@ -92,6 +116,10 @@ pub struct Status {
     pub problems: Vec<String>,
     /// The daemon.
     pub daemon: DaemonState,
+    /// The generation in force.
+    pub generation: Option<Generation>,
+    /// The memory of each generation's tables.
+    pub memory: Vec<Memory>,
     /// The interfaces of the configuration.
     pub interfaces: Vec<InterfaceState>,
     /// Whose data the countries are.
@@ -103,6 +131,90 @@ pub struct Status {
 pub struct DaemonState {
     /// Whether it runs.
     pub alive: bool,
+    /// How it is, in one word.
+    pub state: String,
+    /// When it last looked at its data files.
+    pub looked_at: Option<String>,
+    /// What became of the last reload.
+    pub last_reload: Option<Reload>,
+    /// Reloads that were refused, and not made good since.
+    pub refused: Vec<Reload>,
+}
+
+/// The generation in force, in `gate status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Generation {
+    /// Its number.
+    pub number: u64,
+    /// What `--force` overrode.
+    pub forced: Vec<String>,
+}
+
+/// The memory of a generation, in `gate status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Memory {
+    /// Its number.
+    pub generation: u64,
+    /// How much.
+    pub bytes: u64,
+}
+
+/// `gate reload`, and a reload in `gate status`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Reload {
+    /// When it was over.
+    pub at: String,
+    /// Who asked.
+    pub by: String,
+    /// What became of it, in one word.
+    pub outcome: String,
+    /// Why it was refused.
+    pub reason: Option<String>,
+    /// What to do about that.
+    pub hint: Option<String>,
+    /// What it changed.
+    pub change: Option<Change>,
+}
+
+/// What a reload changed.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Change {
+    /// The number of the generation.
+    pub generation: Step<u64>,
+    /// How many prefixes list files have.
+    pub list_files: BTreeMap<PathBuf, Step<u64>>,
+    /// Interfaces on which packets are judged now.
+    pub attached: Vec<String>,
+    /// Interfaces on which nothing is judged any more.
+    pub detached: Vec<String>,
+    /// The memory of the generations.
+    pub memory: Option<Swap>,
+    /// What `--force` overrode.
+    pub forced: Vec<String>,
+    /// What is odd about it.
+    pub warnings: Vec<String>,
+    /// How much of it is in the log only.
+    pub left_out: usize,
+}
+
+/// A value before and after.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Step<T> {
+    /// Before.
+    pub before: Option<T>,
+    /// After.
+    pub after: Option<T>,
+}
+
+/// The memory of two generations.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Swap {
+    /// Of that before.
+    pub before: u64,
+    /// Of that in force.
+    pub after: u64,
+    /// Of both, while both were loaded.
+    pub both: u64,
 }
 
 /// An interface, in `gate status`.
@@ -141,5 +253,20 @@ pub struct Lookup {
     /// Its pool.
     pub pool: Option<String>,
     /// The pool's prefix that matched.
-    pub prefix: Option<String>,
+    pub prefix: Option<Listed>,
+}
+
+/// A prefix in `gate lookup`, and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Listed {
+    /// The prefix.
+    pub prefix: String,
+    /// The file.
+    pub file: Option<PathBuf>,
+    /// The line.
+    pub line: Option<usize>,
+    /// The operator's note.
+    pub ticket: Option<String>,
+    /// Since when it has been in force.
+    pub since: Option<String>,
 }

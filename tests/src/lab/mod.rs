@@ -14,9 +14,11 @@ mod address;
 mod bpffs;
 mod client;
 mod country;
+mod flood;
 mod host;
 mod netns;
 mod server;
+mod tap;
 mod wiring;
 mod witness;
 
@@ -40,9 +42,11 @@ pub use self::{
     bpffs::{BPFFS, Pins},
     client::{Hammer, Knocks, Seen},
     country::{Country, Database, HOME, Roamers},
+    flood::{Flood, Progress},
     host::{Role, Who},
     netns::NetNs,
     server::{Accepted, PORTS, Server},
+    tap::Tap,
     witness::Witness,
 };
 use crate::interrupt;
@@ -224,6 +228,16 @@ impl Lab {
             client.addresses.of(family),
             server,
         ))
+    }
+
+    /// Starts to send these frames from `who`'s link, many times a second, until it is told to stop.
+    pub fn flood(&self, from: Who, frames: Vec<Vec<u8>>) -> Result<Flood> {
+        Flood::start(&self.host(from)?.netns, frames)
+    }
+
+    /// How many frames of floods `who`'s link has sent so far, by its own count.
+    pub fn flooded(&self, who: Who) -> Result<u64> {
+        flood::sent(&self.host(who)?.netns)
     }
 
     /// What the servers of `who` have accepted so far.

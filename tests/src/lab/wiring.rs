@@ -12,7 +12,7 @@ use crate::exec;
 const GATEWAY_V4: &str = "169.254.0.1";
 const GATEWAY_V6: &str = "fe80::1";
 /// The interface of every host.
-const UPLINK: &str = "eth0";
+pub(super) const UPLINK: &str = "eth0";
 
 /// For every namespace, before it has links: addresses are usable at once, and come from nobody but us.
 const QUIET: &[(&str, &str)] = &[

@@ -1,8 +1,10 @@
 //! What the commands that only read say.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
-    gate::Lookup,
+    gate::{Listed, Lookup, Pool},
     lab::{Family, Who},
 };
 use libtest_mimic::Trial;
@@ -15,6 +17,10 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial(
             "answers::lookup_tells_pools_of_the_loaded_generation",
             loaded,
+        ),
+        found.lab_trial(
+            "answers::lookup_names_the_line_of_a_prefix",
+            sources_of_prefixes,
         ),
         found.lab_trial("answers::counters_by_source_name_each_source", sources),
         found.lab_trial("answers::check_touches_nothing", check),
@@ -72,10 +78,51 @@ fn loaded(bench: &Bench<'_>) -> Result<()> {
             ..
         } = answer;
         ensure!(
-            found_pool.as_deref() == pool && found_prefix.as_deref() == pool.map(|_| prefix),
+            found_pool.as_deref() == pool
+                && found_prefix.as_ref().map(|it| it.prefix.as_str()) == pool.map(|_| prefix),
             "{who}: {answer:?}"
         );
     }
+    Ok(())
+}
+
+/// A prefix is where the configuration has it: its file, its line, its ticket. A reload that moves it to another line does
+/// not make it new.
+fn sources_of_prefixes(bench: &Bench<'_>) -> Result<()> {
+    let list = bench.lab.scratch().join("named.txt");
+    fs::write(&list, "100.64.9.77 ticket=NOC-4711\n")?;
+    let mut config = bench.config()?;
+    config.pools.push(Pool {
+        name: "named",
+        prefixes: Vec::new(),
+        files: vec![list.clone()],
+        policy: "exempt",
+        action: None,
+        until: None,
+    });
+    let _daemon = bench.run(&config)?;
+    let listed = || -> Result<Listed> {
+        let [answer] = &bench.gate().lookup(&["100.64.9.77"])?[..] else {
+            anyhow::bail!("one answer");
+        };
+        answer.prefix.clone().context("no prefix")
+    };
+    let first = listed()?;
+    ensure!(
+        (first.file.as_ref(), first.line, first.ticket.as_deref())
+            == (Some(&list), Some(1), Some("NOC-4711")),
+        "{first:?}"
+    );
+    ensure!(first.since.is_some(), "{first:?}");
+    fs::write(&list, "# moved\n100.64.9.78\n100.64.9.77 ticket=NOC-4712\n")?;
+    bench.gate().text(&["reload"])?;
+    let second = listed()?;
+    let expected = Listed {
+        line: Some(3),
+        ticket: Some("NOC-4712".to_owned()),
+        ..first
+    };
+    ensure!(second == expected, "{second:?} is not {expected:?}");
     Ok(())
 }
 
@@ -111,7 +158,7 @@ fn sources(bench: &Bench<'_>) -> Result<()> {
 fn check(bench: &Bench<'_>) -> Result<()> {
     let path = bench.config()?.write(&bench.lab, "gate.toml")?;
     bench.gate().text(&["check", "--config", text(&path)?])?;
-    let left = std::fs::read_dir(bench.lab.pins())?.count();
+    let left = fs::read_dir(bench.lab.pins())?.count();
     ensure!(
         left == 0,
         "check left {left} entries in the directory of pins"

@@ -6,6 +6,8 @@
 //! | `promises` | the whole matrix of who reaches whom, in native and generic mode, in both profiles, each beside its control |
 //! | `restart` | what a daemon that dies, ends or starts again changes: nothing; and what gets through a gate that is detached |
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
+//! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
+//! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
 //! | `answers` | what the commands that only read say, held against other witnesses |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
@@ -25,8 +27,10 @@ mod database;
 mod lab;
 mod promises;
 mod recovery;
+mod reload;
 mod restart;
 mod rules;
+mod swap;
 
 use std::process::ExitCode;
 
@@ -45,6 +49,8 @@ fn main() -> ExitCode {
         promises::trials(&found),
         restart::trials(&found),
         recovery::trials(&found),
+        reload::trials(&found),
+        swap::trials(&found),
         rules::trials(&found),
         answers::trials(&found),
         bad_input::trials(&found),

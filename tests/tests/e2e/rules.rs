@@ -56,6 +56,7 @@ fn action_of_pool(bench: &Bench<'_>) -> Result<()> {
     config.pools.push(Pool {
         name: "enforced",
         prefixes: vec!["100.64.0.3/32".to_owned(), "2001:db8:100:3::/64".to_owned()],
+        files: Vec::new(),
         policy: "restrict",
         action: Some("enforce"),
         until: None,
@@ -105,6 +106,7 @@ fn deadline(
     config.pools.push(Pool {
         name: "for-a-moment",
         prefixes: vec!["100.64.0.2/32".to_owned(), "2001:db8:100:2::/64".to_owned()],
+        files: Vec::new(),
         policy: "exempt",
         action: None,
         until: Some(until.to_string()),

@@ -6,7 +6,6 @@ use std::{
     io,
     net::{Ipv4Addr, Ipv6Addr},
     path::Path,
-    sync::Arc,
 };
 
 use anyhow::{Context as _, Result};
@@ -397,19 +396,17 @@ fn plan(rules: &Rules, text: &str) -> Result<Plan> {
         text.ok_or_else(|| io::ErrorKind::NotFound.into())
     };
     let config = config::load_at(Path::new("gate.toml"), &read, time(START))?;
-    let table = rules.countries.iter().map(|(net, code)| {
+    let countries = rules.countries.iter().map(|(net, code)| {
         let country = Country::from_code(code).context("no country code")?;
-        Ok(((*net).into(), u32::from(country.number())))
+        Ok((*net, country))
     });
-    let countries = Countries {
-        table: Arc::new(table.collect::<Result<_>>()?),
-        databases: Vec::new(),
-        attribution: Vec::new(),
-    };
+    let countries = Countries::of(countries.collect::<Result<Vec<_>>>()?)?;
     Ok(Plan::new(Inputs {
         config: &config,
         countries: Some(&countries),
         previous: None,
+        previous_sources: None,
+        directory: Path::new("/"),
         number: 1,
         now: time(START),
     })?)

@@ -1,12 +1,12 @@
 //! The configurations of the table, as the gate reads them, and the countries of their addresses.
 
-use std::{io, path::Path, sync::Arc};
+use std::{io, path::Path};
 
 use anyhow::{Context as _, Result};
 use gate_common::Country;
 use gate_user::{
     config::{self, Config},
-    generation::{Inputs, Manifest, Plan, PrefixTable},
+    generation::{Inputs, Manifest, Plan},
     geoip::Countries,
 };
 use ipnet::IpNet;
@@ -35,6 +35,23 @@ const COUNTRIES: [(&str, &str); 9] = [
     ("2001:db8:8200::/40", "KP"),
     // Inside a tunnel prefix: 6to4 of 198.51.100.0/24.
     ("2002:c633:6400::/40", "US"),
+];
+
+/// Of two that disagree, the ones that are near. The most frequent country has the first number: a second one, from which
+/// nothing comes, sees to it that the numbers differ.
+const NEAR: [(&str, &str); 5] = [
+    ("198.51.100.0/24", "JP"),
+    ("2001:db8:8000::/40", "JP"),
+    ("203.0.113.0/30", "AU"),
+    ("203.0.113.8/30", "AU"),
+    ("203.0.113.16/30", "AU"),
+];
+
+/// And the ones that are far.
+const FAR: [(&str, &str); 3] = [
+    ("198.51.100.0/24", "US"),
+    ("2001:db8:8000::/40", "US"),
+    ("203.0.113.0/30", "FR"),
 ];
 
 macro_rules! configurations {
@@ -68,6 +85,8 @@ configurations! {
     RelaysV6 = "relays-v6.toml";
     FlipRefuse = "flip-refuse.toml";
     FlipPass = "flip-pass.toml";
+    FlipNear = "flip-near.toml";
+    FlipFar = "flip-far.toml";
 }
 
 impl Configuration {
@@ -75,18 +94,26 @@ impl Configuration {
     pub(crate) fn plan(self, previous: Option<&Manifest>) -> Result<Plan> {
         let (name, _) = self.file();
         let config = self.config().with_context(|| name.to_owned())?;
-        let countries = Countries {
-            table: Arc::new(countries()?),
-            databases: Vec::new(),
-            attribution: Vec::new(),
-        };
+        let countries = Countries::of(countries(self.countries())?)?;
         Ok(Plan::new(Inputs {
             config: &config,
             countries: Some(&countries),
             previous,
+            previous_sources: None,
+            directory: Path::new("/"),
             number: previous.map_or(1, |it| it.number + 1),
             now: NOW.parse()?,
         })?)
+    }
+
+    fn countries(self) -> &'static [(&'static str, &'static str)] {
+        if self == Self::FlipNear {
+            &NEAR
+        } else if self == Self::FlipFar {
+            &FAR
+        } else {
+            &COUNTRIES
+        }
     }
 
     fn config(self) -> Result<Config> {
@@ -103,13 +130,13 @@ impl Configuration {
     }
 }
 
-fn countries() -> Result<PrefixTable> {
-    COUNTRIES
+fn countries(networks: &[(&str, &str)]) -> Result<Vec<(IpNet, Country)>> {
+    networks
         .iter()
         .map(|(network, code)| {
             let network: IpNet = network.parse()?;
             let country = Country::from_code(code).context("no country code")?;
-            Ok((network.into(), u32::from(country.number())))
+            Ok((network, country))
         })
         .collect()
 }

@@ -102,7 +102,7 @@ fn prepared(state: &mut State) -> Result<()> {
     put(state, &FlipRefuse.plan(None)?)?;
     let plan = next(state, FlipPass)?;
     let maps = &state.device.gate.maps;
-    let prepared = maps.prepare(&plan, &access, &mut |_, _| {})?;
+    let prepared = maps.prepare(&plan, &access, None)?;
     ensure!(
         state.device.run(&disputed())? == Action::Drop,
         "a prepared generation is in force"

@@ -1,18 +1,23 @@
 //! Interfaces that change their name, or that cannot do what is wanted.
 
+use std::fs;
+
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
-    gate::Mode,
+    gate::{Config, Mode},
     lab::{Family, Lab, Who},
+    pin::{self, Object},
 };
 use libtest_mimic::Trial;
 
-use super::{adopts, closed_while, complains, fails, is_well};
+use super::{Scene, adopts, closed_while, complains, fails, is_well, links};
 use crate::bench::{Bench, Found};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     vec![
         found.lab_trial("recovery::a_renamed_interface_is_adopted", renamed),
+        found.lab_trial("recovery::names_that_are_swapped_open_nothing", swapped),
+        found.lab_trial("recovery::names_that_move_on_open_nothing", moved_on),
         found.lab_trial("recovery::native_where_it_cannot_be_fails", native),
         found.lab_trial("recovery::auto_where_native_cannot_be_is_generic", auto),
     ]
@@ -62,6 +67,126 @@ fn rename(lab: &Lab) -> Result<()> {
          route replace {v4}/32 dev {NEW}\n\
          route replace {v6}/128 dev {NEW}\n"
     ))
+}
+
+/// Interfaces of two subscribers, on which nothing but the names changes.
+const TWO: [&str; 2] = ["acc-home", "acc-next"];
+
+/// Where the gate is attached afterwards, and under which names its links are pinned, is what the configuration names;
+/// the links in `kept` are those that there were.
+fn settled(bench: &Bench<'_>, config: &Config, kept: &[u32]) -> Result<()> {
+    let mut names: Vec<&str> = config.interfaces.iter().map(|(name, _)| *name).collect();
+    names.sort_unstable();
+    let attached = bench.lab.attached()?;
+    ensure!(
+        attached.keys().eq(&names),
+        "attached to {attached:?}, should be {names:?}"
+    );
+    let mut pinned = Vec::new();
+    for entry in fs::read_dir(super::version(bench).join("links"))? {
+        pinned.push(entry?.file_name());
+    }
+    pinned.sort_unstable();
+    ensure!(
+        pinned == names,
+        "pinned are {pinned:?}, should be {names:?}"
+    );
+    let links = links(bench)?;
+    ensure!(
+        kept.iter().all(|link| links.contains(link)),
+        "of the links {kept:?} these are left: {links:?}"
+    );
+    is_well(bench)
+}
+
+/// Nothing is up while names change, so that the routes and addresses of the lab are of no use afterwards: what is
+/// attached is looked at, not who gets through.
+fn change_names(bench: &Bench<'_>, lines: &str) -> Result<()> {
+    let [one, other] = TWO;
+    bench.lab.router().ip(&format!(
+        "link set {one} down\nlink set {other} down\n{lines}"
+    ))
+}
+
+fn swap(bench: &Bench<'_>) -> Result<()> {
+    let [one, other] = TWO;
+    change_names(
+        bench,
+        &format!(
+            "link set {one} name swap0\nlink set {other} name {one}\nlink set swap0 name {other}\n"
+        ),
+    )
+}
+
+fn swapped(bench: &Bench<'_>) -> Result<()> {
+    let whole = bench.config()?;
+    let mut config = whole.clone();
+    let last = Who::Static.interface();
+    config.interfaces.retain(|(name, _)| *name != last);
+    let daemon = bench.run(&config)?;
+    let kept = links(bench)?;
+    swap(bench)?;
+    complains(bench, &[TWO[0], TWO[1]])?;
+    // With frames this long its driver refuses a program, and all is taken back.
+    bench
+        .lab
+        .netns(Who::Static)?
+        .ip("link set eth0 mtu 9000\n")?;
+    whole.write(&bench.lab, "gate.toml")?;
+    let before = Scene::now(bench)?;
+    let (code, reload) = bench.gate().reload(&[])?;
+    ensure!(
+        code == Some(1) && reload.reason.is_some_and(|it| it.contains(last)),
+        "should fail at {last}: {code:?}"
+    );
+    let after = Scene::now(bench)?;
+    ensure!(before == after, "{before:?} became {after:?}");
+    config.write(&bench.lab, "gate.toml")?;
+    let (_, reload) = bench.gate().reload(&[])?;
+    ensure!(reload.outcome == "loaded", "names only: {reload:?}");
+    settled(bench, &config, &kept)?;
+    let (_, reload) = bench.gate().reload(&[])?;
+    ensure!(reload.outcome == "unchanged", "nothing: {reload:?}");
+    // With another policy as well, and by a start.
+    swap(bench)?;
+    config.action = "observe";
+    config.write(&bench.lab, "gate.toml")?;
+    let (_, reload) = bench.gate().reload(&[])?;
+    ensure!(reload.outcome == "loaded", "a policy: {reload:?}");
+    settled(bench, &config, &kept)?;
+    daemon.terminate()?;
+    swap(bench)?;
+    let _daemon = bench.run(&config)?;
+    settled(bench, &config, &kept)
+}
+
+/// The second is deleted, the first gets its name, and a new one the name of the first.
+fn moved_on(bench: &Bench<'_>) -> Result<()> {
+    let config = bench.config()?;
+    let _daemon = bench.run(&config)?;
+    let gone = pin::list(bench.lab.pins())?
+        .into_iter()
+        .find(|pin| pin.path.ends_with(TWO[1]))
+        .context("no link")?;
+    let mut kept = links(bench)?;
+    kept.retain(|link| gone.object != Object::Link(*link));
+    let [one, other] = TWO;
+    change_names(
+        bench,
+        &format!(
+            "link delete {other}\nlink set {one} name {other}\n\
+             link add {one} type veth peer name peer0\nlink set {one} up\nlink set peer0 up\n"
+        ),
+    )?;
+    let (_, reload) = bench.gate().reload(&[])?;
+    ensure!(
+        reload.outcome == "loaded"
+            && reload
+                .change
+                .is_some_and(|it| it.attached == [one] && it.detached.is_empty()),
+        "should be attached to {one}"
+    );
+    settled(bench, &config, &kept)
 }
 
 /// With frames this long the driver of the subscriber's link refuses a program.

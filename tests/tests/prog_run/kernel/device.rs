@@ -1,9 +1,12 @@
 //! A loaded program with maps that nobody else sees.
 
-use std::{borrow::Cow, env, fmt, fs};
+use std::{borrow::Cow, env, fmt, fs, os::fd::AsFd as _};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::programs::{TestRun as _, TestRunOptions, Xdp};
+use aya::{
+    maps::MapData,
+    programs::{TestRun as _, TestRunOptions, Xdp},
+};
 use aya_obj::programs::XdpAttachType;
 use gate_common::{Country, abi};
 use gate_user::{
@@ -11,6 +14,7 @@ use gate_user::{
     generation::{Manifest, Plan},
     kernel::Gate,
     object,
+    sys::Map,
 };
 use jiff::Timestamp;
 
@@ -94,10 +98,29 @@ impl Device {
         plan: &Plan,
         index: &dyn Fn(&str) -> Option<u32>,
     ) -> Result<()> {
-        let prepared = self.gate.maps.prepare(plan, index, &mut |_, _| {})?;
+        let prepared = self.gate.maps.prepare(plan, index, None)?;
         self.gate.maps.activate(&prepared)?;
         self.manifest = Some(plan.manifest.clone());
         Ok(())
+    }
+
+    /// One of the program's maps, as the gate has it.
+    pub(crate) fn map(&self, name: &str) -> Result<Map> {
+        let ids = self.program.info()?.map_ids()?;
+        for id in ids.context("the kernel names no maps")? {
+            let data = MapData::from_id(id)?;
+            if data.info()?.name_as_str() == Some(name) {
+                return owned(&data);
+            }
+        }
+        bail!("the program has no map {name}")
+    }
+
+    /// What is in a place of a map of maps.
+    pub(crate) fn inner(outer: &Map, place: u32) -> Result<Map> {
+        let id: Option<u32> = outer.lookup(&place)?;
+        let id = id.with_context(|| format!("nothing is in place {place}"))?;
+        owned(&MapData::from_id(id)?)
     }
 
     /// Makes it `now` for the program.
@@ -121,6 +144,10 @@ impl Device {
     pub(crate) fn run(&self, frame: &[u8]) -> Result<Action> {
         run(&self.program, frame)
     }
+}
+
+fn owned(data: &MapData) -> Result<Map> {
+    Ok(Map::from_fd(data.fd().as_fd().try_clone_to_owned()?)?)
 }
 
 /// Another handle of the same program.
