@@ -32,7 +32,7 @@ fn of_family(family: Family, prefixes: &Prefixes) -> impl Iterator<Item = (Addr,
         .filter(|(prefix, _)| key(prefix.addr()).0 == family)
         .map(|(prefix, number)| Span::of(prefix, number))
         .collect();
-    // Half the bits of an IPv4 address aligned left are none of its own.
+    // The last 96 bits of an IPv4 address aligned left are none of its own.
     let unit = match family {
         Family::V4 => 1 << 96,
         Family::V6 => 1,
