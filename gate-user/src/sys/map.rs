@@ -212,27 +212,6 @@ impl Map {
         Ok(found.then_some(value))
     }
 
-    /// The key after `key`, or the first one; `None` after the last one. A key that is not there counts as before all.
-    pub fn next_key<K: Pod>(&self, key: Option<&K>) -> io::Result<Option<K>> {
-        self.check::<K>(self.spec.value_size as usize)?;
-        let mut next = [K::zeroed()];
-        let mut attribute = bpf::Element {
-            map_fd: bpf::raw(self.fd.as_fd()),
-            padding: 0,
-            key: key.map_or(0, |key| bpf::address(std::slice::from_ref(key))),
-            value: bpf::address_mut(&mut next),
-            flags: 0,
-        };
-        // SAFETY: both keys have the map's size, which was just checked.
-        let result = unsafe { bpf::call(Command::MapNextKey, &mut attribute) };
-        let [next] = next;
-        match result {
-            Ok(_) => Ok(Some(next)),
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
     /// Looks an element of a per-CPU map up: one value for each possible CPU; `None` if there is none.
     pub fn lookup_per_cpu<K: Pod, V: Pod>(&self, key: &K) -> io::Result<Option<Vec<V>>> {
         self.check::<K>(size_of::<V>())?;
