@@ -13,10 +13,10 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Addr, Country, Flow, Reason, Verdict};
+use crate::{Addr, Answered, Bucket, Country, Flow, Reason, Verdict};
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 2;
+pub const ABI_VERSION: u32 = 3;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
@@ -32,9 +32,17 @@ pub mod maps {
     pub const SOURCES: &str = "SOURCES";
     /// `LRU_HASH`, [`FlowTag`](super::FlowTag) by [`FlowKey`](super::FlowKey): the class of submission connections.
     pub const FLOWS: &str = "FLOWS";
+    /// `PERCPU_ARRAY`, `u64` by [`Answered`](crate::Answered): what came of answers to refused clients.
+    pub const ANSWERS: &str = "ANSWERS";
+    /// `PERCPU_ARRAY`, [`Limited`](super::Limited) by [`Bucket`](crate::Bucket): what token buckets said.
+    pub const LIMITED: &str = "LIMITED";
+    /// `LRU_HASH`, `u64` by [`BucketKey`](super::BucketKey): the [token buckets](crate::limit) of sources.
+    pub const BUCKETS: &str = "BUCKETS";
+    /// `ARRAY` of one `u64`: the token bucket of [`Bucket::AnswerTotal`](crate::Bucket::AnswerTotal). By itself, since CPUs write to it.
+    pub const TOTAL_BUCKET: &str = "TOTAL_BUCKET";
     /// Slotted `ARRAY` of one [`Settings`](super::Settings).
     pub const SETTINGS: &str = "SETTINGS";
-    /// Slotted `HASH`, [`Interface`](super::Interface) by interface index.
+    /// Slotted `HASH`, [`Interface`](super::Interface) by [`InterfaceKey`](super::InterfaceKey).
     pub const INTERFACES: &str = "INTERFACES";
     /// Slotted `ARRAY`, [`Rule`](super::Rule) by rule number.
     pub const RULES: &str = "RULES";
@@ -45,7 +53,18 @@ pub mod maps {
     pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
-    pub const STATES: [&str; 6] = [STATE, TOTALS, COUNTERS, COUNTRIES, SOURCES, FLOWS];
+    pub const STATES: [&str; 10] = [
+        STATE,
+        TOTALS,
+        COUNTERS,
+        COUNTRIES,
+        SOURCES,
+        FLOWS,
+        ANSWERS,
+        LIMITED,
+        BUCKETS,
+        TOTAL_BUCKET,
+    ];
     /// The maps of maps, whose inner maps make a generation.
     pub const SLOTTED: [&str; 5] = [SETTINGS, INTERFACES, RULES, ROOTS, NODES];
 }
@@ -62,6 +81,8 @@ pub const COUNTERS: u32 = 16_384;
 pub const COUNTED: u32 = (COUNTERS - 1) / 2;
 /// How many sources are counted one by one ([`maps::SOURCES`]) before the least recently seen makes room.
 pub const SOURCES: u32 = 65_536;
+/// How many sources have token buckets ([`maps::BUCKETS`]) before the least recently used makes room.
+pub const BUCKETS: u32 = 65_536;
 /// How many submission connections keep a tag ([`maps::FLOWS`]) before the least recently seen makes room.
 pub const FLOWS: u32 = 65_536;
 /// How many classes a configuration can have.
@@ -80,11 +101,14 @@ pub enum State {
     /// What to add to `CLOCK_BOOTTIME` to get UNIX time, in nanoseconds, wrapping; written by the loader whenever the
     /// clock is set, so that deadlines follow the wall clock and hold while no loader runs.
     WallOffset = 1,
+    /// The UNIX time in nanoseconds that the program is to go by; 0 is the clock's. Only instances that are attached to nothing
+    /// have it, to judge a capture at the time of the capture.
+    Now = 2,
 }
 
 impl State {
     /// How many there are.
-    pub const COUNT: u32 = 2;
+    pub const COUNT: u32 = 3;
 }
 
 /// Which generation is in force, and in which slot: one word, so that one load reads both.
@@ -182,6 +206,18 @@ impl List {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct Settings {
+    /// The set of [`Shape::bit`](crate::Shape::bit)s of shapes that a restricted source may not send.
+    pub dropped_shapes: u64,
+    /// How many new connections to port 25 a source has, where the action is `throttle`.
+    pub throttle: Limit,
+    /// How many answers a source gets.
+    pub answer_source: Limit,
+    /// How many answers there are in all.
+    pub answer_total: Limit,
+    /// Where ICMP answers over IPv4 come from; [`Addr::default`] is the refused destination.
+    pub answer_v4: Addr,
+    /// Where ICMP answers over IPv6 come from, likewise.
+    pub answer_v6: Addr,
     /// The counter of each class; 0 where there is no class.
     pub class_counters: [u32; CLASSES],
     /// The countries and their classes, in the order of the country table's numbers. The first one is
@@ -203,6 +239,33 @@ pub struct Settings {
     pub any_server: u8,
     /// 1 if sources are counted one by one, else 0.
     pub count_sources: u8,
+    /// The [`Action`](crate::Action) for shapes whose source cannot be read.
+    pub sourceless_action: u8,
+    /// Always 0.
+    pub reserved: [u8; 3],
+}
+
+impl Settings {
+    /// The limit that a bucket keeps.
+    #[inline(always)]
+    #[must_use]
+    pub const fn limit(&self, bucket: Bucket) -> &Limit {
+        match bucket {
+            Bucket::Throttle => &self.throttle,
+            Bucket::Answer => &self.answer_source,
+            Bucket::AnswerTotal => &self.answer_total,
+        }
+    }
+}
+
+/// A limit, as a [token bucket](crate::limit) keeps it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct Limit {
+    /// Nanoseconds from one event to the next.
+    pub interval_ns: u64,
+    /// How many events there may be at once, times the interval.
+    pub burst_ns: u64,
 }
 
 /// The length of [`Settings::countries`]: every country that there can be.
@@ -220,16 +283,55 @@ pub struct ClassedCountry {
     pub reserved: u8,
 }
 
-/// An interface that the configuration names.
+/// An interface, or one VLAN of it.
 #[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct InterfaceKey {
+    /// The index of the interface.
+    pub index: u32,
+    /// The outermost VLAN ID, 0 for frames without one; [`InterfaceKey::PORT`] for the interface itself.
+    pub vlan: u16,
+    /// Always 0.
+    pub reserved: u16,
+}
+
+impl InterfaceKey {
+    /// What stands for the interface itself; no VLAN ID (IEEE 802.1Q clause 9.6).
+    pub const PORT: u16 = 0xffff;
+
+    /// The interface with this index.
+    #[inline(always)]
+    #[must_use]
+    pub const fn port(index: u32) -> Self {
+        Self::of(index, Self::PORT)
+    }
+
+    /// The VLAN `vlan` of the interface with this index; 0 is what has none.
+    #[inline(always)]
+    #[must_use]
+    pub const fn of(index: u32, vlan: u16) -> Self {
+        Self {
+            index,
+            vlan,
+            reserved: 0,
+        }
+    }
+}
+
+/// An interface that the configuration names, or one VLAN of it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Interface {
     /// Its counter.
     pub counter: u32,
-    /// Its [`Role`](crate::Role).
+    /// Its [`Role`](crate::Role); 0 if its VLANs have roles, each under a key of its own.
     pub role: u8,
-    /// Always 0.
-    pub reserved: [u8; 3],
+    /// The [`Identity`](crate::Identity) of tunnelled subscribers.
+    pub identity: u8,
+    /// 1 if no answer can be sent here, since the device takes VLAN tags off, else 0.
+    pub stripped: u8,
+    /// The [`Role`](crate::Role) of frames whose tags hide their VLAN, where VLANs have roles: `access` if one of them has it, else 0.
+    pub hidden_role: u8,
 }
 
 /// How a source is treated, until when, and what then.
@@ -319,6 +421,62 @@ pub struct Source {
     pub last_ns: u64,
 }
 
+/// A source's token bucket.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct BucketKey {
+    /// The address, the rest of its bits 0; two words in host byte order.
+    pub address: Addr,
+    /// What the bucket is for: a [`Bucket`].
+    pub bucket: u8,
+    /// How many bits of an IPv4 address were kept.
+    pub v4_length: u8,
+    /// How many bits of an IPv6 address were kept.
+    pub v6_length: u8,
+    /// Always 0.
+    pub reserved: u8,
+    /// Always 0.
+    pub spare: u32,
+}
+
+impl BucketKey {
+    /// The bucket of `address`, of which the first `lengths` bits (IPv4, IPv6) count.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(bucket: Bucket, address: Addr, lengths: (u8, u8)) -> Self {
+        Self {
+            address: address.truncated(lengths.0, lengths.1),
+            bucket: bucket as u8,
+            v4_length: lengths.0,
+            v6_length: lengths.1,
+            reserved: 0,
+            spare: 0,
+        }
+    }
+}
+
+/// What token buckets said.
+///
+/// Each bucket that was made lets a source have its burst anew: made, less those that are there, is how often that happened
+/// because another source needed the room.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct Limited {
+    /// Events within the limit.
+    pub within: u64,
+    /// Events over the limit.
+    pub over: u64,
+    /// Events taken for over the limit because other CPUs were faster each time, or no bucket was to be had.
+    pub contended: u64,
+    /// Buckets made.
+    pub made: u64,
+}
+
+/// How many kinds of buckets there are.
+pub const LIMITED: u32 = Bucket::AnswerTotal as u32 + 1;
+/// How many outcomes of answers there are.
+pub const ANSWERS: u32 = Answered::NoRoom as u32 + 1;
+
 /// A connection: the 5-tuple of its first segment.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
@@ -373,102 +531,4 @@ pub struct FlowTag {
 }
 
 #[cfg(test)]
-mod tests {
-    extern crate std;
-    use core::{
-        fmt::Write as _,
-        mem::{offset_of, size_of},
-    };
-    use std::{env, format, fs, path::Path, string::String};
-
-    use super::*;
-    use crate::{
-        Shape,
-        table::{INLINE, ROOT_LINES, RUNS, RUNS128},
-    };
-
-    macro_rules! layout {
-        ($($type:ident { $($field:ident),+ $(,)? })+) => {{
-            let mut lines = String::new();
-            $(
-                // Destructuring makes a field that is missing from this list an error.
-                let $type { $($field: _),+ } = Zeroable::zeroed();
-                let _ = write!(lines, "{} size={}", stringify!($type), size_of::<$type>());
-                $(let _ = write!(lines, " {}@{}", stringify!($field), offset_of!($type, $field));)+
-                lines.push('\n');
-            )+
-            lines
-        }};
-    }
-
-    /// The layout: one line a structure, and what else a reader must know.
-    fn describe() -> String {
-        let mut text = format!("version = {ABI_VERSION}\n");
-        text += &layout! {
-            Addr { hi, lo }
-            ClassedCountry { country, class, reserved }
-            Flow { src, dst, sport, dport, flags, more_fragments, reserved }
-            FlowKey { src, dst, sport, dport, protocol, reserved, spare }
-            FlowTag { time_ns, generation, country, class, flags }
-            Interface { counter, role, reserved }
-            Packets { passed, refused, observed, tagged, unparsed }
-            Rule {
-                until_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
-            }
-            Settings {
-                class_counters, countries, scope, unlisted, unlisted_action, unlisted_answer, submission,
-                submissions, any_server, count_sources,
-            }
-            Source { packets, first_ns, last_ns }
-            SourceKey { address, v4_length, v6_length, role, reserved, spare }
-        };
-        let _ = writeln!(
-            text,
-            "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} sources={SOURCES} flows={FLOWS} classes={CLASSES} \
-             countries={COUNTRIES} totals={TOTALS} state={}",
-            State::COUNT
-        );
-        for name in maps::STATES.iter().chain(&maps::SLOTTED) {
-            let _ = writeln!(text, "map {name}");
-        }
-        for list in List::ALL {
-            let _ = writeln!(text, "list {}={}", list as u32, list.name());
-        }
-        let _ = writeln!(
-            text,
-            "table root={ROOT_LINES} inline={INLINE} runs={RUNS} runs128={RUNS128}"
-        );
-        for verdict in Verdict::ALL {
-            let _ = writeln!(text, "verdict {}={verdict}", *verdict as u8);
-        }
-        for reason in Reason::all() {
-            let _ = writeln!(text, "reason {}={reason}", reason.number());
-        }
-        for shape in Shape::ALL {
-            let _ = writeln!(text, "shape {}={}", *shape as u8, shape.name());
-        }
-        text
-    }
-
-    /// `GATE_BLESS_ABI=1` writes the file anew.
-    #[test]
-    fn abi_lock_describes_this_layout() {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("abi.lock");
-        let now = describe();
-        if env::var_os("GATE_BLESS_ABI").is_some() {
-            fs::write(&path, &now).unwrap();
-        }
-        let locked = fs::read_to_string(&path).unwrap();
-        assert!(
-            locked == now,
-            "the map ABI differs from gate-common/abi.lock: raise ABI_VERSION, then run `cargo xtask abi --bless`\n{now}"
-        );
-    }
-
-    #[test]
-    fn generation_word_holds_number_and_slot() {
-        let word = GenerationWord::new(u32::MAX, 2);
-        assert_eq!((word.number(), word.slot()), (u32::MAX, 2));
-        assert_eq!(GenerationWord::default().number(), 0);
-    }
-}
+mod tests;

@@ -24,6 +24,9 @@ pub struct Addr {
 }
 
 impl Addr {
+    /// `::`, which is nobody's (RFC 4291 section 2.5.2).
+    pub const UNSPECIFIED: Self = Self { hi: 0, lo: 0 };
+
     /// The IPv4 address whose 32 bits, most significant first, are `bits`.
     #[inline(always)]
     #[must_use]
@@ -39,6 +42,27 @@ impl Addr {
     #[must_use]
     pub const fn is_v4(self) -> bool {
         self.hi == 0 && self.lo >> 32 == V4_MAPPED >> 32
+    }
+
+    /// The last 32 bits: all that an IPv4 address has.
+    #[inline(always)]
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "the rest is not asked for")]
+    pub const fn v4_bits(self) -> u32 {
+        self.lo as u32
+    }
+
+    /// Whether this can be the address of one host that sends and receives: no group, no broadcast, not unspecified, not loopback
+    /// (RFC 1122 section 3.2.1.3, RFC 4291 section 2.5).
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_unicast(self) -> bool {
+        if self.is_v4() {
+            let first = self.v4_bits() >> 24;
+            first != 0 && first != 127 && first < 224
+        } else {
+            self.hi >> 56 != 0xff && !(self.hi == 0 && self.lo <= 1)
+        }
     }
 
     /// This address with everything after its first `v4_len` (IPv4) or `v6_len` (IPv6) bits set to zero.

@@ -8,11 +8,14 @@
 //!
 //! Ports 587 and 465 from a subscriber are not judged at all, so that no configuration can block them. What an uplink
 //! interface receives is never refused. Shapes that hide their ports and that no honest sender makes are treated like
-//! connections to port 25 ([`ShapePolicy::Drop`]); where the port can still be read, and is another one, they pass.
+//! connections to port 25 ([`ShapePolicy::Drop`](crate::ShapePolicy::Drop), or as the configuration says); where the port can
+//! still be read, and is another one, they pass.
 
 use crate::{
-    Action, Addr, Answer, Country, Flow, Policy, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
-    abi::{ClassedCountry, DEADLINES, Interface, Rule, Settings},
+    Action, Addr, Answer, Answered, Bucket, Country, Flow, Identity, Policy, Reason, Role, Scope,
+    Shape, Verdict,
+    abi::{BucketKey, ClassedCountry, DEADLINES, Interface, InterfaceKey, Rule, Settings},
+    answer,
 };
 
 /// Port 25 (RFC 5321 section 4.5.4.2).
@@ -28,8 +31,8 @@ const SUBMISSIONS: u16 = 465;
 pub trait Tables {
     /// The settings; `None` if no generation is loaded.
     fn settings(&self) -> Option<&Settings>;
-    /// The interface with this index; `None` if it has no role.
-    fn interface(&self, index: u32) -> Option<Interface>;
+    /// The interface, or the VLAN of one; `None` if it has no role.
+    fn interface(&self, key: InterfaceKey) -> Option<Interface>;
     /// The number of the rule for a source on an access interface.
     fn access(&self, source: Addr) -> Option<u32>;
     /// The rule with this number.
@@ -42,6 +45,9 @@ pub trait Tables {
     fn class_prefix(&self, source: Addr) -> Option<u32>;
     /// The source's place in [`Settings::countries`].
     fn country(&self, source: Addr) -> Option<u32>;
+    /// Takes one event out of a [token bucket](crate::limit); whether it was within the limit. The only thing that a decision
+    /// changes.
+    fn take(&self, key: BucketKey, now_ns: u64) -> bool;
 }
 
 /// What became of a packet, and what to count.
@@ -53,12 +59,14 @@ pub struct Decision {
     pub verdict: Verdict,
     /// Why.
     pub reason: Reason,
-    /// What a refused client hears.
-    pub answer: Answer,
+    /// What a refused client hears, if it hears anything.
+    pub answer: Result<Answer, Answered>,
     /// The class, for [`Verdict::Tagged`].
     pub class: u8,
     /// The country of the source, for [`Verdict::Tagged`].
     pub country: Country,
+    /// Whose packet it is counted as: the source, or who sent the packet that carries it.
+    pub source: Addr,
     /// How many bits of an IPv4 source are counted together.
     pub source_v4: u8,
     /// How many bits of an IPv6 source are counted together.
@@ -85,9 +93,10 @@ impl Decision {
         Self {
             verdict,
             reason,
-            answer: Answer::Drop,
+            answer: Ok(Answer::Drop),
             class: 0,
             country: Country::NONE,
+            source: Addr::UNSPECIFIED,
             source_v4: SOURCE_LENGTHS.0,
             source_v6: SOURCE_LENGTHS.1,
             role: None,
@@ -127,128 +136,223 @@ pub fn decide<T: Tables>(
     let Some(settings) = tables.settings() else {
         return Some(Decision::new(Verdict::Passed, Reason::NoGeneration));
     };
-    let Some(interface) = tables.interface(interface) else {
+    let Some((interface, role)) = role(interface, shape, flow, tables) else {
         return Some(Decision::new(Verdict::Passed, Reason::NoRole));
     };
-    let role = Role::from_number(interface.role);
     let decision = match role {
-        Some(Role::Access) => access(shape, flow, settings, tables, now_ns)?,
-        Some(Role::Uplink) => uplink(shape, flow, settings, tables)?,
-        None => Decision::new(Verdict::Passed, Reason::NoRole),
+        Role::Access => {
+            let packet = Packet {
+                shape,
+                flow,
+                interface: &interface,
+                now_ns,
+            };
+            packet.access(settings, tables)?
+        }
+        Role::Uplink => Decision {
+            source: flow.src,
+            ..uplink(shape, flow, settings, tables)?
+        },
     };
     Some(Decision {
-        role,
+        role: Some(role),
         interface: interface.counter,
         ..decision
     })
 }
 
-/// What a subscriber sends.
+/// What faces the interface, or the VLAN of it that the packet is in.
 #[inline(always)]
-fn access<T: Tables>(
-    shape: Shape,
-    flow: &Flow,
-    settings: &Settings,
-    tables: &T,
-    now_ns: u64,
-) -> Option<Decision> {
-    if let Shape::Tcp = shape {
-        let judged = settings.scope == Scope::All as u8 || flow.opens();
-        if flow.dport != SMTP || !judged {
-            return None;
-        }
-    } else if matches!(shape.policy(), ShapePolicy::Pass) || !may_be_smtp(flow) {
-        return Some(Decision::new(Verdict::Unparsed, Reason::Shape(shape)));
+fn role<T: Tables>(index: u32, shape: Shape, flow: &Flow, tables: &T) -> Option<(Interface, Role)> {
+    let port = tables.interface(InterfaceKey::port(index))?;
+    if let Some(role) = Role::from_number(port.role) {
+        return Some((port, role));
     }
-    let Some(rule) = rule_in_force(flow.src, tables, now_ns) else {
-        if settings.unlisted == Policy::Exempt as u8 {
-            return Some(passed(shape, Reason::Unlisted));
+    if let (Shape::TooManyTags, 0) = (shape, flow.vlan) {
+        // Tags of VLAN 0 as far as was read, and the VLAN is behind them, where Linux finds it.
+        return Role::from_number(port.hidden_role).map(|role| (port, role));
+    }
+    let interface = tables.interface(InterfaceKey::of(index, flow.vlan))?;
+    Role::from_number(interface.role).map(|role| (interface, role))
+}
+
+/// Who sent the packet, as a packet's decision counts it: on an access interface the subscriber.
+pub fn source<T: Tables>(flow: &Flow, interface: u32, tables: &T) -> Addr {
+    match role(interface, Shape::Tcp, flow, tables) {
+        Some((interface, Role::Access)) => subscriber(flow, &interface),
+        Some((_, Role::Uplink)) | None => flow.src,
+    }
+}
+
+/// Whose address names the subscriber.
+#[inline(always)]
+const fn subscriber(flow: &Flow, interface: &Interface) -> Addr {
+    if flow.is_tunnelled() && interface.identity == Identity::Outer as u8 {
+        flow.outer
+    } else {
+        flow.src
+    }
+}
+
+/// What a subscriber sends.
+struct Packet<'p> {
+    shape: Shape,
+    flow: &'p Flow,
+    interface: &'p Interface,
+    now_ns: u64,
+}
+
+/// How a restricted source is treated.
+#[derive(Clone, Copy)]
+struct Restriction {
+    reason: Reason,
+    action: u8,
+    answer: Result<u8, Answered>,
+    lengths: (u8, u8),
+}
+
+impl Packet<'_> {
+    #[inline(always)]
+    fn access<T: Tables>(&self, settings: &Settings, tables: &T) -> Option<Decision> {
+        let Self { shape, flow, .. } = *self;
+        if let Shape::Tcp = shape {
+            let judged = settings.scope == Scope::All as u8 || flow.opens();
+            if flow.dport != SMTP || !judged {
+                return None;
+            }
+        } else if settings.dropped_shapes & shape.bit() == 0 || !may_be_smtp(flow) {
+            return Some(Decision::new(Verdict::Unparsed, Reason::Shape(shape)));
+        } else if !flow.has_source() {
+            // Nobody's pool, and nobody's limit.
+            return Some(match settings.sourceless_action {
+                action if action == Action::Enforce as u8 => {
+                    self.refused(Reason::Shape(shape), Ok(Answer::Drop as u8))
+                }
+                _ => Decision::new(Verdict::Observed, Reason::Shape(shape)),
+            });
         }
-        let (action, answer) = (settings.unlisted_action, settings.unlisted_answer);
-        return Some(restrict(
-            shape,
-            flow,
-            tables,
-            Reason::Unlisted,
+        let source = subscriber(flow, self.interface);
+        let Some(rule) = rule_in_force(source, tables, self.now_ns) else {
+            let decision = if settings.unlisted == Policy::Exempt as u8 {
+                self.passed(Reason::Unlisted)
+            } else {
+                let restriction = Restriction {
+                    reason: Reason::Unlisted,
+                    action: settings.unlisted_action,
+                    // Answers go into the operator's own pools only: a source outside may be anybody's.
+                    answer: match settings.unlisted_answer {
+                        answer if answer == Answer::Drop as u8 => Ok(answer),
+                        _ => Err(Answered::Unlisted),
+                    },
+                    lengths: SOURCE_LENGTHS,
+                };
+                self.restrict(source, restriction, tables)
+            };
+            return Some(Decision { source, ..decision });
+        };
+        let lengths = (rule.source_v4, rule.source_v6);
+        let decision = if rule.policy == Policy::Exempt as u8 {
+            self.passed(Reason::Exempt)
+        } else {
+            let restriction = Restriction {
+                reason: Reason::Restricted,
+                action: rule.action,
+                answer: Ok(rule.answer),
+                lengths,
+            };
+            self.restrict(source, restriction, tables)
+        };
+        Some(Decision {
+            source,
+            source_v4: lengths.0,
+            source_v6: lengths.1,
+            group: rule.pool_counter,
+            prefix: rule.prefix_counter,
+            ..decision
+        })
+    }
+
+    /// What a restricted source sends: to a relay it passes, else the action says.
+    #[inline(always)]
+    fn restrict<T: Tables>(&self, source: Addr, restriction: Restriction, tables: &T) -> Decision {
+        let Restriction {
+            mut reason,
             action,
             answer,
-        ));
-    };
-    let decision = if rule.policy == Policy::Exempt as u8 {
-        passed(shape, Reason::Exempt)
-    } else {
-        restrict(
-            shape,
-            flow,
-            tables,
-            Reason::Restricted,
-            rule.action,
-            rule.answer,
-        )
-    };
-    Some(Decision {
-        source_v4: rule.source_v4,
-        source_v6: rule.source_v6,
-        group: rule.pool_counter,
-        prefix: rule.prefix_counter,
-        ..decision
-    })
+            lengths,
+        } = restriction;
+        // Where not even the port can be read, no relay is an exemption: the packet may be a tunnel to it, which leads on to anybody.
+        if self.flow.dport == SMTP
+            && let Some(relay) = tables.relay(self.flow.dst)
+        {
+            if !self.flow.is_source_routed() {
+                return Decision {
+                    relay,
+                    ..self.passed(Reason::Relay)
+                };
+            }
+            reason = Reason::SourceRouted;
+        }
+        if self.shape.is_unparsed() {
+            reason = Reason::Shape(self.shape);
+        }
+        // An action that is none of the known ones observes: a loader that knows more words than this program must not make it
+        // drop packets.
+        match Action::from_number(action) {
+            Some(Action::Enforce) => self.refused(reason, answer),
+            Some(Action::Throttle) => {
+                if self.within_limit(source, lengths, tables) {
+                    self.passed(Reason::WithinLimit)
+                } else if self.shape.is_unparsed() {
+                    self.refused(reason, answer)
+                } else {
+                    self.refused(Reason::OverLimit, answer)
+                }
+            }
+            Some(Action::Observe) | None => Decision::new(Verdict::Observed, reason),
+        }
+    }
+
+    /// Whether a throttled source may send this: each new connection counts, and what belongs to one passes.
+    #[inline(always)]
+    fn within_limit<T: Tables>(&self, source: Addr, lengths: (u8, u8), tables: &T) -> bool {
+        let counts = self.shape.is_unparsed() || self.flow.opens();
+        !counts
+            || tables.take(
+                BucketKey::new(Bucket::Throttle, source, lengths),
+                self.now_ns,
+            )
+    }
+
+    /// What passes: a connection that was judged, or a shape that could not be.
+    #[inline(always)]
+    const fn passed(&self, reason: Reason) -> Decision {
+        if self.shape.is_unparsed() {
+            Decision::new(Verdict::Unparsed, Reason::Shape(self.shape))
+        } else {
+            Decision::new(Verdict::Passed, reason)
+        }
+    }
+
+    #[inline(always)]
+    fn refused(&self, reason: Reason, answer: Result<u8, Answered>) -> Decision {
+        let wanted = answer.and_then(|answer| match Answer::from_number(answer) {
+            None | Some(Answer::Drop) => Ok(Answer::Drop),
+            Some(answer) => {
+                answer::possible(self.shape, self.flow, self.interface).map(|()| answer)
+            }
+        });
+        Decision {
+            answer: wanted,
+            ..Decision::new(Verdict::Refused, reason)
+        }
+    }
 }
 
 /// Whether a packet whose shape hides something may be for port 25: its port is that, or is not known.
 #[inline(always)]
 const fn may_be_smtp(flow: &Flow) -> bool {
     flow.dport == SMTP || flow.dport == 0
-}
-
-/// What a restricted source sends: to a relay it passes, else the action says.
-#[inline(always)]
-fn restrict<T: Tables>(
-    shape: Shape,
-    flow: &Flow,
-    tables: &T,
-    reason: Reason,
-    action: u8,
-    answer: u8,
-) -> Decision {
-    if let Some(relay) = tables.relay(flow.dst) {
-        return Decision {
-            relay,
-            ..passed(shape, Reason::Relay)
-        };
-    }
-    if shape.is_unparsed() {
-        // There is nobody to answer to: the ports of such a packet are unknown.
-        return refused(Reason::Shape(shape), action, Answer::Drop as u8);
-    }
-    refused(reason, action, answer)
-}
-
-/// What passes on an access interface: a connection that was judged, or a shape that could not be.
-#[inline(always)]
-const fn passed(shape: Shape, reason: Reason) -> Decision {
-    if shape.is_unparsed() {
-        Decision::new(Verdict::Unparsed, Reason::Shape(shape))
-    } else {
-        Decision::new(Verdict::Passed, reason)
-    }
-}
-
-/// What is to be refused, as the action says. An action that is none of the known ones observes: a loader that knows
-/// more words than this program must not make it drop packets.
-#[inline(always)]
-const fn refused(reason: Reason, action: u8, answer: u8) -> Decision {
-    if action != Action::Enforce as u8 {
-        return Decision::new(Verdict::Observed, reason);
-    }
-    let answer = match Answer::from_number(answer) {
-        Some(answer) => answer,
-        None => Answer::Drop,
-    };
-    Decision {
-        answer,
-        ..Decision::new(Verdict::Refused, reason)
-    }
 }
 
 /// The rule for a source at `now_ns`: deadlines that have passed lead on to the next covering prefix.

@@ -3,6 +3,8 @@
 //! * [`parse`] reads a frame and says what it is ([`Shape`], [`Flow`]);
 //! * [`decide`](decide::decide) says what becomes of it ([`Decision`](decide::Decision)), asking a
 //!   [`Tables`](decide::Tables) for whatever the operator configured;
+//! * [`answer`] builds what a refused client hears;
+//! * [`limit`] is the token bucket;
 //! * [`table`] is how every list of prefixes is looked up;
 //! * [`abi`] is the layout of everything that the kernel program and its readers share.
 //!
@@ -14,8 +16,10 @@
 
 pub mod abi;
 mod addr;
+pub mod answer;
 mod country;
 pub mod decide;
+pub mod limit;
 pub mod parse;
 mod shape;
 pub mod table;
@@ -25,4 +29,6 @@ pub use addr::Addr;
 pub use country::Country;
 pub use parse::Flow;
 pub use shape::{Shape, ShapePolicy};
-pub use words::{Action, Answer, Policy, Reason, Role, Scope, UnknownWord, Verdict};
+pub use words::{
+    Action, Answer, Answered, Bucket, Identity, Policy, Reason, Role, Scope, UnknownWord, Verdict,
+};

@@ -37,12 +37,12 @@ macro_rules! words {
         }
 
         impl core::str::FromStr for $set {
-            type Err = UnknownWord;
+            type Err = $crate::UnknownWord;
 
-            fn from_str(word: &str) -> Result<Self, UnknownWord> {
+            fn from_str(word: &str) -> Result<Self, $crate::UnknownWord> {
                 match word {
                     $($word => Ok(Self::$name),)+
-                    _ => Err(UnknownWord),
+                    _ => Err($crate::UnknownWord),
                 }
             }
         }
@@ -54,6 +54,7 @@ macro_rules! words {
         }
     };
 }
+pub(crate) use words;
 
 words! {
     /// What faces an interface.
@@ -96,6 +97,58 @@ words! {
         Reset = 1, "reset";
         /// ICMP "communication administratively prohibited".
         Prohibited = 2, "prohibited";
+    }
+}
+
+words! {
+    /// Whose address names the subscriber of a tunnelled packet.
+    Identity {
+        /// The source of the packet that carries the tunnel: what the ISP's own network gave to the line.
+        Outer = 0, "outer";
+        /// The source of the packet in the tunnel.
+        Inner = 1, "inner";
+    }
+}
+
+words! {
+    /// What came of an answer to a refused client.
+    Answered {
+        /// A TCP reset was sent.
+        Reset = 0, "reset";
+        /// An ICMP error was sent.
+        Prohibited = 1, "prohibited";
+        /// The source had as many answers as it gets for now.
+        SourceLimit = 2, "source_limit";
+        /// There were as many answers as the gate gives in all for now.
+        TotalLimit = 3, "total_limit";
+        /// The packet was in a tunnel, under MPLS labels, or in IEEE 802.2 LLC: no answer is built there.
+        Encapsulated = 4, "encapsulated";
+        /// The packet was a fragment (RFC 1122 section 3.2.2).
+        Fragment = 5, "fragment";
+        /// The packet's shape hides what an answer needs to know.
+        Shape = 6, "shape";
+        /// The packet was a reset itself (RFC 9293 section 3.10.7.1).
+        WasReset = 7, "was_reset";
+        /// The packet came from, or went to, a group or no host at all (RFC 1122 section 3.2.2).
+        Group = 8, "group";
+        /// No pool of the operator's names the source.
+        Unlisted = 9, "unlisted";
+        /// The device takes VLAN tags off, and the answer would leave without one.
+        Stripped = 10, "stripped";
+        /// The kernel had no room in the frame.
+        NoRoom = 11, "no_room";
+    }
+}
+
+words! {
+    /// What a token bucket is for.
+    Bucket {
+        /// New connections to port 25 of a source, where the action is `throttle`.
+        Throttle = 0, "throttle";
+        /// Answers to a source.
+        Answer = 1, "answer";
+        /// Answers in all.
+        AnswerTotal = 2, "answer_total";
     }
 }
 
@@ -147,6 +200,13 @@ pub enum Reason {
     ClassCountry,
     /// The source is in no database.
     ClassUnknown,
+    /// The source is restricted, and within the limit of `throttle`.
+    WithinLimit,
+    /// The source is restricted, and over the limit of `throttle`.
+    OverLimit,
+    /// The destination is a relay, but the packet says that it goes on from there: an IPv4 source route (RFC 791 section 3.1) or an
+    /// IPv6 routing header with segments left (RFC 8200 section 4.4).
+    SourceRouted,
     /// The frame's shape hides its ports.
     Shape(Shape),
 }
@@ -157,7 +217,7 @@ impl Reason {
     /// One more than the largest number.
     pub const COUNT: u8 = 64;
     /// The reasons that are no shape, in the order of the numbers.
-    const PLAIN: [Self; 9] = [
+    const PLAIN: [Self; 12] = [
         Self::NoGeneration,
         Self::NoRole,
         Self::Unlisted,
@@ -167,6 +227,9 @@ impl Reason {
         Self::ClassPrefix,
         Self::ClassCountry,
         Self::ClassUnknown,
+        Self::WithinLimit,
+        Self::OverLimit,
+        Self::SourceRouted,
     ];
 
     /// The stable number, below [`Reason::COUNT`].
@@ -183,6 +246,9 @@ impl Reason {
             Self::ClassPrefix => 6,
             Self::ClassCountry => 7,
             Self::ClassUnknown => 8,
+            Self::WithinLimit => 9,
+            Self::OverLimit => 10,
+            Self::SourceRouted => 11,
             Self::Shape(shape) => Self::SHAPES + shape as u8,
         }
     }
@@ -208,6 +274,9 @@ impl Reason {
             Self::ClassPrefix => "class_prefix",
             Self::ClassCountry => "class_country",
             Self::ClassUnknown => "class_unknown",
+            Self::WithinLimit => "within_limit",
+            Self::OverLimit => "over_limit",
+            Self::SourceRouted => "source_routed",
             Self::Shape(shape) => shape.name(),
         }
     }

@@ -2,8 +2,8 @@
 
 use bytemuck::Zeroable as _;
 use gate_common::{
-    Addr, Flow, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
-    abi::{ClassedCountry, Interface, Rule, Settings},
+    Action, Addr, Answer, Flow, Reason, Role, Scope, Shape, ShapePolicy, Verdict,
+    abi::{BucketKey, ClassedCountry, Interface, InterfaceKey, Rule, Settings},
     decide::{Tables, decide},
 };
 use proptest::{collection::vec, option, prelude::*};
@@ -19,6 +19,7 @@ struct Anything {
     server: bool,
     class: Option<u32>,
     country: Option<u32>,
+    within: bool,
 }
 
 impl Tables for Anything {
@@ -26,7 +27,7 @@ impl Tables for Anything {
         self.settings.as_ref()
     }
 
-    fn interface(&self, _: u32) -> Option<Interface> {
+    fn interface(&self, _: InterfaceKey) -> Option<Interface> {
         self.interface
     }
 
@@ -53,6 +54,10 @@ impl Tables for Anything {
     fn country(&self, _: Addr) -> Option<u32> {
         self.country
     }
+
+    fn take(&self, _: BucketKey, _: u64) -> bool {
+        self.within
+    }
 }
 
 /// A number that is one of the first few, or any.
@@ -72,10 +77,24 @@ fn settings() -> impl Strategy<Value = Settings> {
         octet(),
         any::<(bool, bool, bool)>(),
         any::<u8>(),
+        (
+            octet(),
+            prop_oneof![Just(dropped_by_default()), any::<u64>()],
+        ),
     )
         .prop_map(
-            |(scope, unlisted, action, answer, (submission, submissions, any_server), class)| {
+            |(
+                scope,
+                unlisted,
+                action,
+                answer,
+                (submission, submissions, any_server),
+                class,
+                (sourceless_action, dropped_shapes),
+            )| {
                 Settings {
+                    sourceless_action,
+                    dropped_shapes,
                     scope,
                     unlisted,
                     unlisted_action: action,
@@ -91,6 +110,13 @@ fn settings() -> impl Strategy<Value = Settings> {
                 }
             },
         )
+}
+
+fn dropped_by_default() -> u64 {
+    let dropped = Shape::ALL
+        .iter()
+        .filter(|shape| shape.policy() == ShapePolicy::Drop);
+    dropped.fold(0, |set, shape| set | shape.bit())
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
@@ -118,11 +144,15 @@ fn rule() -> impl Strategy<Value = Rule> {
 }
 
 fn tables() -> impl Strategy<Value = Anything> {
-    let interface = (any::<u32>(), octet()).prop_map(|(counter, role)| Interface {
-        counter,
-        role,
-        reserved: [0; 3],
-    });
+    let interface = (any::<u32>(), octet(), octet(), octet()).prop_map(
+        |(counter, role, identity, stripped)| Interface {
+            counter,
+            role,
+            identity,
+            stripped,
+            hidden_role: 0,
+        },
+    );
     (
         option::weighted(0.9, settings()),
         option::weighted(0.9, interface),
@@ -131,18 +161,21 @@ fn tables() -> impl Strategy<Value = Anything> {
         option::weighted(0.2, number()),
         any::<bool>(),
         option::of(number()),
-        option::of(number()),
+        (option::of(number()), any::<bool>()),
     )
         .prop_map(
-            |(settings, interface, access, rules, relay, server, class, country)| Anything {
-                settings,
-                interface,
-                access,
-                rules,
-                relay,
-                server,
-                class,
-                country,
+            |(settings, interface, access, rules, relay, server, class, (country, within))| {
+                Anything {
+                    settings,
+                    interface,
+                    access,
+                    rules,
+                    relay,
+                    server,
+                    class,
+                    country,
+                    within,
+                }
             },
         )
 }
@@ -151,14 +184,16 @@ fn packet() -> impl Strategy<Value = (Shape, Flow)> {
     let shape = prop_oneof![Just(Shape::Tcp), prop::sample::select(Shape::ALL)];
     let port = prop_oneof![Just(25), Just(587), Just(465), any::<u16>()];
     let addresses = any::<[u64; 4]>();
-    (shape, addresses, port, any::<u8>(), 0..2u8).prop_map(
-        |(shape, [a, b, c, d], dport, flags, more)| {
+    let network = prop_oneof![1 => Just(0), 4 => 14..60u16];
+    (shape, addresses, port, any::<[u8; 2]>(), network).prop_map(
+        |(shape, [a, b, c, d], dport, [flags, marks], network)| {
             let flow = Flow {
                 src: Addr { hi: a, lo: b },
                 dst: Addr { hi: c, lo: d },
                 dport,
                 flags,
-                more_fragments: more,
+                marks,
+                network,
                 ..Flow::default()
             };
             (shape, flow)
@@ -189,12 +224,24 @@ proptest! {
                     let all = tables.settings.is_some_and(|it| it.scope == Scope::All as u8);
                     prop_assert!(flow.opens() || all);
                 } else {
-                    prop_assert_eq!(shape.policy(), ShapePolicy::Drop);
+                    prop_assert!(tables.settings.is_some_and(|it| it.dropped_shapes & shape.bit() != 0));
                     prop_assert_eq!(decision.reason, Reason::Shape(shape));
                     // Another port that can be read is none of the rule's business.
                     prop_assert!(matches!(flow.dport, 0 | 25));
                 }
-                prop_assert!(tables.relay.is_none());
+                prop_assert!(tables.relay.is_none() || flow.is_source_routed() || flow.dport == 0 || !flow.has_source());
+                if decision.verdict == Verdict::Observed {
+                    prop_assert_eq!(decision.answer, Ok(Answer::Drop));
+                }
+                // Nothing answers what must not be answered.
+                if let Ok(Answer::Reset | Answer::Prohibited) = decision.answer {
+                    prop_assert_eq!(shape, Shape::Tcp);
+                    prop_assert_eq!(flow.marks & !Flow::SOURCE_ROUTE & 0x3f, 0);
+                    prop_assert_eq!(flow.flags & 0x04, 0, "a reset");
+                    prop_assert_eq!(tables.interface.map(|it| it.stripped), Some(0));
+                    prop_assert!(decision.group != 0 || tables.rules.iter().any(|it| it.pool_counter == 0));
+                    prop_assert!(decision.reason != Reason::Unlisted);
+                }
             }
             Verdict::Tagged => {
                 prop_assert_eq!((shape, role), (Shape::Tcp, Some(Role::Uplink)));
@@ -211,13 +258,26 @@ proptest! {
         prop_assert_eq!(decision.role, role.filter(|_| tables.settings.is_some()));
     }
 
+    /// Who is restricted does not open a connection to a stranger's port 25.
+    #[test]
+    fn restricted_sources_do_not_get_through(mut tables in tables(), (_, mut flow) in packet(), now in any::<u64>()) {
+        tables.settings.get_or_insert_with(Settings::zeroed);
+        tables.interface = Some(Interface { role: Role::Access as u8, ..Interface::default() });
+        tables.access = Some(0);
+        tables.rules = vec![Rule { action: Action::Enforce as u8, pool_counter: 3, ..Rule::default() }];
+        tables.relay = None;
+        (flow.dport, flow.flags) = (25, flow.flags & !0x10 | 0x02);
+        let decision = decide(Shape::Tcp, &flow, 7, &tables, now).unwrap();
+        prop_assert_eq!((decision.verdict, decision.reason, decision.group), (Verdict::Refused, Reason::Restricted, 3));
+    }
+
     /// Whatever the configuration, a subscriber's submission is of no concern.
     #[test]
     fn submission_of_subscribers_is_never_judged(
         mut tables in tables(), (_, mut flow) in packet(), port in prop_oneof![Just(587), Just(465)], now in any::<u64>(),
     ) {
         tables.settings.get_or_insert_with(Settings::zeroed);
-        tables.interface = Some(Interface { counter: 1, role: Role::Access as u8, reserved: [0; 3] });
+        tables.interface = Some(Interface { counter: 1, role: Role::Access as u8, ..Interface::default() });
         flow.dport = port;
         prop_assert_eq!(decide(Shape::Tcp, &flow, 7, &tables, now), None);
     }

@@ -62,9 +62,12 @@ fn write(vlan: Vlan, network: IpHeaders, tcp: &TcpHeader, data: &[u8]) -> Sent {
     builder.write(&mut frame, data).unwrap();
     let bytes = tcp.to_bytes();
     let tags = vlan.map_or(0, |(_, inner)| 1 + usize::from(inner.is_some()));
+    let ip = 14 + 4 * tags;
+    let segment = frame.len() - data.len() - bytes.len();
+    let (outer, inner) = vlan.map_or((0, 0), |(outer, inner)| (outer, inner.unwrap_or(0)));
     Sent {
-        ip: 14 + 4 * tags,
-        tcp: frame.len() - data.len() - bytes.len(),
+        ip,
+        tcp: segment,
         frame,
         flow: Flow {
             src: source.into(),
@@ -72,6 +75,9 @@ fn write(vlan: Vlan, network: IpHeaders, tcp: &TcpHeader, data: &[u8]) -> Sent {
             sport: tcp.source_port,
             dport: tcp.destination_port,
             flags: bytes[13],
+            vlan: if outer == 0 { inner } else { outer },
+            network: ip.try_into().unwrap(),
+            transport: segment.try_into().unwrap(),
             ..Flow::default()
         },
     }
