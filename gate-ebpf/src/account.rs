@@ -48,15 +48,15 @@ pub(crate) fn count(
         bump(&maps::COUNTRIES, u32::from(decision.country.number()));
         tag(flow, decision, generation, boot_ns);
     }
-    if count_sources && has_source(decision) {
-        count_source(flow, decision, boot_ns);
+    if count_sources && has_source(flow, decision) {
+        count_source(decision, boot_ns);
     }
 }
 
-/// Whether the packet is one that the per-source map is about: a connection, judged under a role.
+/// Whether the packet is one that the per-source map is about: a connection, or what was taken for one, of somebody.
 #[inline(always)]
-fn has_source(decision: &Decision) -> bool {
-    decision.role.is_some() && !matches!(decision.verdict, Verdict::Unparsed)
+fn has_source(flow: &Flow, decision: &Decision) -> bool {
+    decision.role.is_some() && flow.has_source() && !matches!(decision.verdict, Verdict::Unparsed)
 }
 
 #[inline(always)]
@@ -80,9 +80,11 @@ fn count_object(counter: u32, verdict: Verdict) {
 }
 
 #[inline(always)]
-fn count_source(flow: &Flow, decision: &Decision, boot_ns: u64) {
+fn count_source(decision: &Decision, boot_ns: u64) {
     let key = SourceKey {
-        address: flow.src.truncated(decision.source_v4, decision.source_v6),
+        address: decision
+            .source
+            .truncated(decision.source_v4, decision.source_v6),
         v4_length: decision.source_v4,
         v6_length: decision.source_v6,
         role: match decision.role {
@@ -115,7 +117,7 @@ fn bump_source(key: &SourceKey, verdict: Verdict, boot_ns: u64) -> bool {
         return false;
     };
     // SAFETY: the entry's memory stays readable and writable until the program ends (RCU), even if the entry is evicted
-    // meanwhile, which costs this one count. Other CPUs write it too: the count is added to atomically, and the time is
+    // meanwhile, which costs this one count, or gives it to the next source. Other CPUs write it too: the count is added to atomically, and the time is
     // stored whole.
     let source = unsafe { &mut *source };
     words::add(source.packets.of(verdict), 1);

@@ -1,7 +1,7 @@
 //! The kernel half of the gate: one XDP program for both roles, since a role is data.
 //!
 //! It holds no policy. It reads the frame ([`packet`]), asks [`gate_common::decide`], looks up what that asks for
-//! ([`tables`]), and counts what came out ([`account`]). Traffic that is no concern of the gate leaves right after the
+//! ([`tables`], [`limits`]), counts what came out ([`account`]), and answers who is refused ([`answer`]). Traffic that is no concern of the gate leaves right after the
 //! parse, having read nothing but its own headers.
 //!
 //! Minimum kernel version: 6.1.
@@ -11,6 +11,8 @@
 #![feature(asm_experimental_arch)]
 
 mod account;
+mod answer;
+mod limits;
 #[cfg(feature = "log")]
 mod log;
 mod maps;
@@ -32,7 +34,11 @@ use gate_common::{
     decide,
 };
 
-use crate::{packet::Packet, tables::Generation};
+use crate::{
+    answer::gate_answer,
+    packet::{Far, Near},
+    tables::Generation,
+};
 
 /// Reads the frame into `flow` and returns the number of its [`Shape`].
 ///
@@ -49,39 +55,84 @@ unsafe extern "C" fn gate_parse(ctx: *mut xdp_md, flow: *mut Flow) -> u32 {
     let Some(flow) = (unsafe { flow.as_mut() }) else {
         return Shape::Unrelated as u32;
     };
-    gate_common::parse::parse(&Packet::new(&XdpContext::new(ctx)), flow) as u32
+    gate_common::parse::parse(&Near::new(ctx), flow) as u32
+}
+
+/// As [`gate_parse`], for frames in several buffers and headers far into the frame.
+///
+/// # Safety
+///
+/// As of [`gate_parse`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn gate_parse_far(ctx: *mut xdp_md, flow: *mut Flow) -> u32 {
+    // SAFETY: the caller's contract, which the verifier holds it to.
+    let Some(flow) = (unsafe { flow.as_mut() }) else {
+        return Shape::Unrelated as u32;
+    };
+    words::clear(flow);
+    gate_common::parse::parse(&Far::new(ctx), flow) as u32
 }
 
 /// The program.
-#[xdp]
+#[xdp(frags)]
 #[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn gate(ctx: XdpContext) -> u32 {
+    let ctx = ctx.ctx;
     let mut flow = MaybeUninit::uninit();
     let flow = words::zero::<Flow>(&mut flow);
-    // SAFETY: `ctx.ctx` is the context, and `flow` lives on this stack frame.
-    let shape = unsafe { gate_parse(ctx.ctx, &raw mut *flow) };
-    let Some(shape) = u8::try_from(shape).ok().and_then(Shape::from_number) else {
-        return xdp_action::XDP_PASS;
-    };
+    // SAFETY: `ctx` is the context, and `flow` lives on this stack frame.
+    let mut shape = packet::shape(unsafe { gate_parse(ctx, &raw mut *flow) });
+    if shape.is_cut_short() {
+        // The frame may go on in another buffer, or further than is read directly.
+        // SAFETY: as above.
+        shape = packet::shape(unsafe { gate_parse_far(ctx, &raw mut *flow) });
+    }
     if !decide::concerns(shape, flow) {
         return xdp_action::XDP_PASS;
     }
-    judge(&ctx, shape, flow)
+    // SAFETY: as above.
+    match unsafe { gate_judge(ctx, &raw mut *flow, shape as u32) } {
+        PASS => xdp_action::XDP_PASS,
+        DROP => xdp_action::XDP_DROP,
+        // SAFETY: as above.
+        order => unsafe { gate_answer(ctx, &raw mut *flow, order) },
+    }
 }
 
-#[inline(always)]
-fn judge(ctx: &XdpContext, shape: Shape, flow: &Flow) -> u32 {
+/// What [`gate_judge`] returns for a packet that passes.
+const PASS: u32 = 0;
+/// What it returns for one that is dropped; everything else is what [`gate_answer`] is to do.
+const DROP: u32 = 1;
+
+/// Decides about a packet and counts it. A global function for the sake of its stack frame: the kernel has 512 octets for the program
+/// and all that it calls, and what parses a packet or answers it does not run at the same time.
+///
+/// # Safety
+///
+/// As of [`gate_parse`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -> u32 {
+    // SAFETY: the caller's contract, which the verifier holds it to.
+    let Some(flow) = (unsafe { flow.as_ref() }) else {
+        return PASS;
+    };
+    let shape = packet::shape(shape);
     // SAFETY: the helper takes no arguments.
     let boot_ns = unsafe { bpf_ktime_get_boot_ns() };
-    let now_ns = boot_ns.wrapping_add(maps::state(State::WallOffset));
+    let now_ns = match maps::state(State::Now) {
+        0 => boot_ns.wrapping_add(maps::state(State::WallOffset)),
+        now_ns => now_ns,
+    };
     // One load for the packet: the slot travels on as a scalar, so that all look-ups are in one generation.
     let word = GenerationWord(maps::state(State::Generation));
     let tables = Generation::new(word);
     let Some(decision) = decide::decide(shape, flow, interface(ctx), &tables, now_ns) else {
-        return xdp_action::XDP_PASS;
+        return PASS;
     };
     #[cfg(feature = "log")]
-    log::judged(ctx, flow, &decision);
+    log::judged(&XdpContext::new(ctx), flow, &decision);
     account::count(
         flow,
         &decision,
@@ -90,18 +141,16 @@ fn judge(ctx: &XdpContext, shape: Shape, flow: &Flow) -> u32 {
         boot_ns,
     );
     match decision.verdict {
-        Verdict::Refused => xdp_action::XDP_DROP,
-        Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => {
-            xdp_action::XDP_PASS
-        }
+        Verdict::Refused => answer::order(&decision, &tables, now_ns),
+        Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => PASS,
     }
 }
 
 /// The index of the interface that the packet came in by.
 #[inline(always)]
-fn interface(ctx: &XdpContext) -> u32 {
+fn interface(ctx: *mut xdp_md) -> u32 {
     // SAFETY: the kernel hands every XDP program a valid context.
-    unsafe { (*ctx.ctx).ingress_ifindex }
+    unsafe { (*ctx).ingress_ifindex }
 }
 
 #[panic_handler]

@@ -11,7 +11,8 @@ use aya_ebpf::{
 use gate_common::{
     Country,
     abi::{
-        self, FlowKey, FlowTag, Interface, List, Packets, Rule, Settings, Source, SourceKey, State,
+        self, BucketKey, FlowKey, FlowTag, Interface, InterfaceKey, Limited, List, Packets, Rule,
+        Settings, Source, SourceKey, State,
     },
     table::{Line, ROOT_LINES},
 };
@@ -44,11 +45,20 @@ pub(crate) static SOURCES: LruHashMap<SourceKey, Source, { abi::SOURCES as usize
     LruHashMap::new();
 #[btf_map]
 pub(crate) static FLOWS: LruHashMap<FlowKey, FlowTag, { abi::FLOWS as usize }> = LruHashMap::new();
+#[btf_map]
+pub(crate) static ANSWERS: PerCpuArray<u64, { abi::ANSWERS as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static LIMITED: PerCpuArray<Limited, { abi::LIMITED as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static BUCKETS: LruHashMap<BucketKey, u64, { abi::BUCKETS as usize }> =
+    LruHashMap::new();
+#[btf_map]
+pub(crate) static TOTAL_BUCKET: Array<u64, 1> = Array::new();
 
 #[btf_map]
 pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
-pub(crate) static INTERFACES: ArrayOfMaps<HashMap<u32, Plain<Interface>, 1>, SLOTS> =
+pub(crate) static INTERFACES: ArrayOfMaps<HashMap<InterfaceKey, Plain<Interface>, 1>, SLOTS> =
     ArrayOfMaps::new();
 #[btf_map]
 pub(crate) static RULES: ArrayOfMaps<Array<Plain<Rule>, 1, INNER>, SLOTS> = ArrayOfMaps::new();

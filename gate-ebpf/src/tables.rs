@@ -2,12 +2,12 @@
 
 use gate_common::{
     Addr,
-    abi::{GenerationWord, Interface, List, Rule, Settings},
+    abi::{BucketKey, GenerationWord, Interface, InterfaceKey, List, Rule, Settings},
     decide::Tables,
     table::{self, Line, Lines},
 };
 
-use crate::maps;
+use crate::{limits, maps};
 
 /// The generation in one slot of the maps.
 pub(crate) struct Generation {
@@ -38,6 +38,12 @@ impl Generation {
         }
     }
 
+    /// The slot.
+    #[inline(always)]
+    pub(crate) const fn slot(&self) -> u32 {
+        self.slot
+    }
+
     /// Whether the operator wants sources counted one by one.
     #[inline(always)]
     pub(crate) fn counts_sources(&self) -> bool {
@@ -53,10 +59,10 @@ impl Tables for Generation {
     }
 
     #[inline(always)]
-    fn interface(&self, index: u32) -> Option<Interface> {
+    fn interface(&self, key: InterfaceKey) -> Option<Interface> {
         let inner = maps::INTERFACES.get(self.slot)?;
         // SAFETY: a generation's maps are not written while programs can see them.
-        unsafe { inner.get(index) }.map(|[it]| *it)
+        unsafe { inner.get(key) }.map(|[it]| *it)
     }
 
     #[inline(always)]
@@ -88,6 +94,11 @@ impl Tables for Generation {
     #[inline(always)]
     fn country(&self, source: Addr) -> Option<u32> {
         self.number(List::Countries, source)
+    }
+
+    #[inline(always)]
+    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
+        limits::take(self.slot, &key, now_ns)
     }
 }
 

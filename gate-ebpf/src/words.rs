@@ -22,6 +22,37 @@ pub(crate) fn zero<T: Pod>(value: &mut MaybeUninit<T>) -> &mut T {
     unsafe { value.assume_init_mut() }
 }
 
+/// Zeroes `value`, word by word; as [`zero`].
+#[inline(always)]
+pub(crate) fn clear<T: Pod>(value: &mut T) {
+    // SAFETY: memory of the right size and alignment, which `zero` does not read.
+    zero(unsafe { &mut *core::ptr::from_mut(value).cast::<MaybeUninit<T>>() });
+}
+
+/// Reads a word that other CPUs write.
+#[inline(always)]
+pub(crate) fn load(word: &mut u64) -> u64 {
+    // SAFETY: a word that we may read, whole.
+    unsafe { core::ptr::from_mut(word).read_volatile() }
+}
+
+/// Stores `new` in a word that other CPUs write, if it still holds `old`; what it held. In assembly, as [`add`].
+#[inline(always)]
+pub(crate) fn compare_exchange(word: &mut u64, old: u64, new: u64) -> u64 {
+    let found;
+    // SAFETY: one atomic comparison and store to a word that we may write.
+    unsafe {
+        asm!(
+            "r0 = cmpxchg_64({word} + 0, r0, {new})",
+            word = in(reg) word,
+            new = in(reg) new,
+            inout("r0") old => found,
+            options(nostack),
+        );
+    }
+    found
+}
+
 /// Adds to a word that other CPUs add to.
 ///
 /// In assembly, because the target has no `AtomicU64::fetch_add`, and the intrinsic below it changes its signature from
