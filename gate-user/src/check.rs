@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use crate::{
     attach,
+    config::{Answers, Limit},
     error::Error,
     floor,
     generation::{Plan, manifest},
@@ -16,7 +17,7 @@ use crate::{
     privilege,
     progress::Progress,
     report::{Report, Table},
-    sys::devices,
+    sys::{devices, strips_vlans},
 };
 
 /// What a configuration would put in force.
@@ -30,6 +31,10 @@ pub struct Checked {
     pub interfaces: Vec<manifest::Interface>,
     /// The pools.
     pub pools: Vec<PoolSize>,
+    /// How many new connections to port 25 a source has, where the action is `throttle`.
+    pub throttle: Option<Limit>,
+    /// How many answers refused clients get.
+    pub answers: Answers,
     /// The classes, in the order of their numbers.
     pub classes: Vec<String>,
     /// The country databases.
@@ -53,6 +58,7 @@ pub struct PoolSize {
     name: String,
     policy: String,
     action: Option<String>,
+    answer: Option<String>,
     prefixes: usize,
 }
 
@@ -61,7 +67,9 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
     let mut progress = Progress::new();
     let loaded = load(Source::Named(path), Base::default(), &mut progress);
     progress.finish();
-    let Loaded { config, plan, .. } = loaded?;
+    let Loaded {
+        mut config, plan, ..
+    } = loaded?;
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     floor::check()?;
     let kernel = match privilege::check() {
@@ -71,7 +79,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
                 pins.check_ownership()?;
                 kernel::check_pins(OBJECT, pins)?;
             }
-            attach::targets(&config.interfaces, &devices, pins)?;
+            attach::targets(&config, &devices, pins)?;
             let mut gate = Gate::private(OBJECT)?;
             let info = gate.program()?.info().ok();
             Some(KernelCheck {
@@ -79,11 +87,13 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
             })
         }
         Err(Error::Privilege { .. }) => {
-            attach::check_present(&config.interfaces, &devices)?;
+            attach::check_present(&config, &devices)?;
             None
         }
         Err(error) => return Err(error),
     };
+    let warnings = attach::check_stripped(&config, &devices, strips_vlans)?;
+    config.warnings.extend(warnings);
     let Plan { manifest, .. } = plan;
     let pools = manifest
         .pools
@@ -93,6 +103,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
             name: named.name.clone(),
             policy: named.policy.clone(),
             action: named.action.clone(),
+            answer: named.answer.clone(),
             prefixes: pool.prefixes.len(),
         });
     Ok(Checked {
@@ -100,6 +111,8 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
         kernel,
         pools: pools.collect(),
         interfaces: manifest.interfaces,
+        throttle: config.port25.throttle,
+        answers: config.answers,
         classes: manifest
             .classes
             .into_iter()
@@ -116,19 +129,21 @@ impl Report for Checked {
         for warning in &self.warnings {
             writeln!(out, "warning: {warning}")?;
         }
-        let mut table = Table::new(&["interface", "role", "mode"]);
+        let word = |word: &Option<String>| word.clone().unwrap_or_else(|| "-".to_owned());
+        let mut table = Table::new(&["interface", "role", "mode", "identity"]);
         for it in &self.interfaces {
-            table.row([it.name.clone(), it.role.clone(), it.mode.clone()]);
+            let identity = word(&it.identity);
+            table.row([it.label(), it.role.clone(), it.mode.clone(), identity]);
         }
         table.write(out)?;
         if !self.pools.is_empty() {
-            let mut table = Table::new(&["pool", "policy", "action", "prefixes"]);
+            let mut table = Table::new(&["pool", "policy", "action", "answer", "prefixes"]);
             for it in &self.pools {
-                let action = it.action.clone().unwrap_or_else(|| "-".to_owned());
                 table.row([
                     it.name.clone(),
                     it.policy.clone(),
-                    action,
+                    word(&it.action),
+                    word(&it.answer),
                     it.prefixes.to_string(),
                 ]);
             }
@@ -145,8 +160,13 @@ impl Report for Checked {
         }
         writeln!(out)?;
         table.write(out)?;
+        let Answers { source, total } = &self.answers;
+        writeln!(out, "\nanswers     to a source {source}; in all {total}")?;
+        if let Some(throttle) = &self.throttle {
+            writeln!(out, "throttle    {throttle}")?;
+        }
         if !self.classes.is_empty() {
-            writeln!(out, "\nclasses     {}", self.classes.join(", "))?;
+            writeln!(out, "classes     {}", self.classes.join(", "))?;
         }
         for it in &self.databases {
             writeln!(

@@ -10,6 +10,7 @@ use crate::{
     guard::GuardError,
     kernel::KernelError,
     pins::PinsError,
+    replay::ReplayError,
 };
 
 /// The exit codes of every command.
@@ -66,6 +67,9 @@ pub enum Error {
     /// The daemon cannot be asked, or cannot be made to listen.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A capture cannot be replayed.
+    #[error(transparent)]
+    Replay(#[from] ReplayError),
     /// There is no daemon to ask.
     #[error("{pins}: no gate daemon runs here{}", if config.is_some() { "; the gate itself stays in force" } else { "" }, pins = pins.display())]
     NoDaemon {
@@ -141,6 +145,7 @@ impl Error {
             }
             Self::NoDaemon { .. } => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
+            Self::Replay(error) => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
                 | PinsError::Locked { .. }
@@ -179,6 +184,7 @@ impl Error {
                     .to_owned(),
             ),
             Self::Control(error) => Some(error.hint()),
+            Self::Replay(error) => Some(error.hint()),
             Self::NoDaemon { config, .. } => Some(format!(
                 "start one with `gate run --config {}`",
                 config

@@ -3,7 +3,9 @@
 //! The binary `gate` is a thin shell around it. Pure parts ([`config`], [`generation`], [`report`]'s texts) take values
 //! and return values; [`sys`], [`kernel`], [`attach`] and [`pins`] are the parts that touch the system.
 
+pub mod answer;
 pub mod attach;
+pub mod capture;
 pub mod change;
 pub mod check;
 pub mod clock;
@@ -26,6 +28,7 @@ pub mod packet_log;
 pub mod pins;
 pub mod privilege;
 mod progress;
+pub mod replay;
 pub mod report;
 pub mod run;
 pub mod sys;

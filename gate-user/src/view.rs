@@ -9,7 +9,7 @@ use std::{
 
 use gate_common::{
     Addr,
-    abi::{Interface, List, Rule, Settings, maps},
+    abi::{BucketKey, Interface, InterfaceKey, List, Rule, Settings, maps},
     decide::Tables,
 };
 
@@ -151,7 +151,7 @@ impl Tables for View {
     }
 
     /// Addresses are looked up, not interfaces.
-    fn interface(&self, _: u32) -> Option<Interface> {
+    fn interface(&self, _: InterfaceKey) -> Option<Interface> {
         None
     }
 
@@ -179,5 +179,10 @@ impl Tables for View {
 
     fn country(&self, source: Addr) -> Option<u32> {
         self.lists.number(List::Countries, source)
+    }
+
+    /// Addresses are looked up, not packets judged.
+    fn take(&self, _: BucketKey, _: u64) -> bool {
+        false
     }
 }

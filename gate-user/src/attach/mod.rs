@@ -1,8 +1,9 @@
 //! The program on interfaces: by pinned BPF links, replaced in place, in a mode that is never a silent fallback.
 
 mod links;
+mod stripped;
 
-use std::io;
+use std::{collections::BTreeMap, io};
 
 use aya::programs::{
     ProgramError, Xdp,
@@ -12,9 +13,12 @@ use aya::programs::{
 };
 
 use self::links::{Pinned, pinned};
-pub use self::links::{Places, arrange, detach_others};
+pub use self::{
+    links::{Places, arrange, detach_others},
+    stripped::check_stripped,
+};
 use crate::{
-    config::{InterfaceConfig, Mode},
+    config::{Config, InterfaceConfig, Mode},
     error::whole,
     pins::{Pins, PinsError},
     sys::{Device, XdpMode},
@@ -58,6 +62,22 @@ pub enum AttachError {
         "{interface}: the driver has no native XDP, or not with this MTU or these offloads: {error}"
     )]
     NoNative {
+        /// Its name.
+        interface: String,
+        /// What the kernel said.
+        error: io::Error,
+    },
+    /// Roles go by VLAN, and the device takes VLAN tags off.
+    #[error(
+        "{interface}: its `vlans` have roles, but the device takes VLAN tags off frames before the program sees them (rx-vlan-offload is on)"
+    )]
+    Stripped {
+        /// Its name.
+        interface: String,
+    },
+    /// Whether the device takes VLAN tags off cannot be asked.
+    #[error("{interface}: cannot ask whether the device takes VLAN tags off frames: {error}")]
+    Ethtool {
         /// Its name.
         interface: String,
         /// What the kernel said.
@@ -111,6 +131,10 @@ impl AttachError {
                 "a mode cannot be changed in place: `gate detach`, which opens the gate, then start again; or set `mode` to the one in force".to_owned()
             }
             Self::NoNative { .. } => "set `mode = \"generic\"` or `mode = \"auto\"` for it under [[interface]]".to_owned(),
+            Self::Stripped { interface } => format!(
+                "`ethtool -K {interface} rxvlan off` leaves the tags in the frames; or say under its [[interface]] what frames without a tag are: `stripped = \"access\"`, \"uplink\" or \"pass\""
+            ),
+            Self::Ethtool { interface, .. } => format!("`ethtool -k {interface}` asks the same"),
             Self::NetlinkOnly { .. } => "the gate needs Linux 6.1 or later and a device that takes XDP links".to_owned(),
             Self::Gone { interface } | Self::Refused { interface, .. } => format!("`ip -details link show {interface}` and the kernel log may say more"),
             Self::Link { .. } => "`gate detach` removes the gate's pins; then start again".to_owned(),
@@ -155,25 +179,22 @@ impl Target {
     }
 }
 
-/// Finds out what is to be done on each interface, or why it cannot be; changes nothing.
+/// Finds out what is to be done on each device, or why it cannot be; changes nothing.
 pub fn targets(
-    interfaces: &[InterfaceConfig],
+    config: &Config,
     devices: &[Device],
     pins: &Pins,
 ) -> Result<Vec<Target>, AttachError> {
-    interfaces
-        .iter()
+    config
+        .devices()
         .map(|interface| target(interface, find(interface, devices)?, pins))
         .collect()
 }
 
-/// Makes sure that each interface exists, which anybody may ask.
-pub fn check_present(
-    interfaces: &[InterfaceConfig],
-    devices: &[Device],
-) -> Result<(), AttachError> {
-    interfaces
-        .iter()
+/// Makes sure that each device exists, which anybody may ask.
+pub fn check_present(config: &Config, devices: &[Device]) -> Result<(), AttachError> {
+    config
+        .devices()
         .try_for_each(|interface| find(interface, devices).map(|_| ()))
 }
 
@@ -229,14 +250,19 @@ fn named(name: Option<&String>) -> String {
     name.map_or_else(String::new, |name| format!(", {name}"))
 }
 
-/// Where the program runs on each interface; an error if it does not.
-pub fn modes(targets: &[Target], devices: &[Device]) -> Result<Vec<XdpMode>, AttachError> {
+/// Where the program runs on each interface, by name; an error if it does not.
+pub fn modes(
+    targets: &[Target],
+    devices: &[Device],
+) -> Result<BTreeMap<String, XdpMode>, AttachError> {
     let mode = |target: &Target| {
         let device = devices.iter().find(|device| device.index == target.index);
         let xdp = device.and_then(|device| device.xdp);
-        xdp.map(|xdp| xdp.mode).ok_or_else(|| AttachError::Gone {
-            interface: target.name.clone(),
-        })
+        let name = target.name.clone();
+        match xdp {
+            Some(xdp) => Ok((name, xdp.mode)),
+            None => Err(AttachError::Gone { interface: name }),
+        }
     };
     targets.iter().map(mode).collect()
 }
@@ -324,14 +350,18 @@ fn native(target: &Target, error: ProgramError) -> AttachError {
     }
 }
 
-/// What the kernel says where a driver has no native XDP, or not with the MTU or the offloads that the device has now.
+/// What the kernel says where a driver has no native XDP, or not with the MTU, the offloads or the queues (`ENOSPC`: veth) that the
+/// device has now.
 fn lacks_native(error: &ProgramError) -> Option<io::Error> {
     // aya tries netlink after EINVAL, so that the number can be anywhere in the chain.
     let mut source: Option<&(dyn std::error::Error + 'static)> = Some(error);
     while let Some(error) = source {
         if let Some(error) = error.downcast_ref::<io::Error>() {
             let number = error.raw_os_error()?;
-            let native = matches!(number, libc::EOPNOTSUPP | libc::ERANGE | libc::EINVAL);
+            let native = matches!(
+                number,
+                libc::EOPNOTSUPP | libc::ERANGE | libc::EINVAL | libc::ENOSPC
+            );
             return native.then(|| io::Error::from_raw_os_error(number));
         }
         source = error.source();

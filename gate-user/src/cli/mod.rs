@@ -1,6 +1,7 @@
 //! The command line.
 
 mod daemon;
+mod replay;
 
 use std::{io::Write as _, net::IpAddr, path::PathBuf};
 
@@ -32,9 +33,9 @@ pub(crate) struct Cli {
         default_value = "/sys/fs/bpf/gate"
     )]
     pins: PathBuf,
-    /// How to show results
-    #[arg(long, global = true, value_enum, default_value_t = Format::Text)]
-    format: Format,
+    /// How to show results [default: text; of `replay`, json]
+    #[arg(long, global = true, value_enum)]
+    format: Option<Format>,
     #[command(subcommand)]
     command: Command,
 }
@@ -101,6 +102,10 @@ enum Command {
         #[arg(value_name = "DST:PORT")]
         destination: Endpoint,
     },
+    /// Say what a configuration makes of the packets in a capture (pcap or pcapng, of Ethernet); change nothing
+    ///
+    /// One line a packet, and a summary at the end. Deadlines are judged at the time of the capture.
+    Replay(replay::Arguments),
     /// Take the gate out of the kernel; this opens it
     Detach,
 }
@@ -113,6 +118,8 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         command,
     } = cli;
     let pins = Pins::new(&pins).context("cannot find the working directory")?;
+    let wanted = format;
+    let format = wanted.unwrap_or(Format::Text);
     match command {
         #[cfg(feature = "log")]
         Command::Run {
@@ -147,6 +154,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             source,
             destination,
         } => show(&report::flow(&pins, source, destination)?, format),
+        Command::Replay(arguments) => replay::run(&arguments, wanted.unwrap_or(Format::Json)),
         Command::Detach => show(&detach::detach(&pins)?, format),
     }
 }

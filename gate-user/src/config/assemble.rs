@@ -1,20 +1,21 @@
 //! Reads every table of a configuration, and checks what they need of one another.
 
-use gate_common::Role;
+use gate_common::{Role, Shape};
 use jiff::Timestamp;
 
 use super::{
-    Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission, Treatment, access,
-    class, classes, counters,
+    Answers, Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission,
+    Treatment, access, answers, class, classes, counters,
     files::Files,
     geoip, interface, lists,
     names::Taken,
     needs::{self, Needs},
     overlaps, port25,
+    ports::Ports,
     problem::{Problems, Reported},
     schema,
     section::Section,
-    submission,
+    shapes, submission,
     treatment::Inherited,
 };
 
@@ -27,6 +28,8 @@ pub(super) struct Parts {
     pub(super) submission: Submission,
     pub(super) geoip: Option<Geoip>,
     pub(super) classes: Option<Classes>,
+    pub(super) answers: Answers,
+    pub(super) dropped_shapes: Vec<Shape>,
     pub(super) guards: Guards,
     pub(super) counters: Counters,
 }
@@ -46,6 +49,10 @@ pub(super) fn assemble(
     let submission = submission::read(section, problems);
     let section = root.table("geoip", schema::GEOIP, problems);
     let geoip = geoip::read(section, files.directory, problems);
+    let section = root.table("answers", schema::ANSWERS, problems);
+    let answers = answers::read(section, problems);
+    let section = root.table("shapes", schema::SHAPES, problems);
+    let dropped_shapes = shapes::read(section, problems);
     let section = root.table("lists", schema::LISTS, problems);
     let lists_guard = lists::read(section, problems);
     let section = root.table("counters", schema::COUNTERS, problems);
@@ -75,7 +82,7 @@ pub(super) fn assemble(
         .iter()
         .filter(|_| !needs.no_geoip)
         .flat_map(|(readable, _)| readable)
-        .find(|interface| interface.role == Role::Uplink);
+        .find(|interface| interface.has_role(Role::Uplink));
     let classes = drafts.and_then(|drafts| {
         classes::combine(drafts, geoip.unknown, geoip.tunnels, uplink, problems)
     });
@@ -92,6 +99,8 @@ pub(super) fn assemble(
         submission: submission?,
         geoip: geoip.geoip?,
         classes: classes?,
+        answers: answers?,
+        dropped_shapes: dropped_shapes?,
         guards,
         counters: counters?,
     };
@@ -103,11 +112,11 @@ fn interfaces(
     root: &Section<'_>,
     problems: &mut Problems,
 ) -> Result<Vec<Result<InterfaceConfig, Reported>>, Reported> {
-    let mut taken = Taken::default();
+    let mut ports = Ports::default();
     let sections = root.tables("interface", schema::INTERFACE, problems)?;
     Ok(sections
         .into_iter()
-        .map(|section| interface::read(section, &mut taken, problems))
+        .map(|section| interface::read(section, &mut ports, problems))
         .collect())
 }
 

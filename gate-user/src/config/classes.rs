@@ -219,9 +219,8 @@ fn no_unknown(drafts: &[Draft], uplink: &InterfaceConfig, problems: &mut Problem
     problems.error(
         uplink.origin.clone(),
         format!(
-            "the uplink interface `{}` needs `geoip.unknown`: connections from addresses in no database would have no \
-             class",
-            uplink.name
+            "the uplink interface `{uplink}` needs `geoip.unknown`: connections from addresses in no database would have no \
+             class"
         ),
         format!(
             "add `unknown = \"{at_home}\"` to [geoip], or whichever class holds your own country, so that customers at \

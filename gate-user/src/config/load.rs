@@ -74,6 +74,8 @@ fn document(
         submission: parts.submission,
         geoip: parts.geoip,
         classes: parts.classes,
+        answers: parts.answers,
+        dropped_shapes: parts.dropped_shapes,
         list_files: files.seen,
         guards: parts.guards,
         counters: parts.counters,

@@ -7,10 +7,11 @@
 //! no key that is ignored.
 //!
 //! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
-//! module for each table puts them together (`interface`, `port25` with `treatment`, `access`, `submission`, `geoip`,
-//! `class`, `lists`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+//! module for each table puts them together (`interface` with `vlans` and `ports`, `port25` with `treatment`, `access`,
+//! `submission`, `geoip`, `class`, `answers`, `shapes`, `lists`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
 
 mod access;
+mod answers;
 mod assemble;
 mod class;
 mod classes;
@@ -21,6 +22,7 @@ mod files;
 mod geoip;
 mod guard;
 mod interface;
+mod limit;
 mod lists;
 mod load;
 mod names;
@@ -29,24 +31,29 @@ mod needs;
 mod origin;
 mod overlaps;
 mod port25;
+mod ports;
 pub(crate) mod prefix;
 mod problem;
 mod repeats;
 mod schema;
 mod section;
+mod shapes;
 mod submission;
 #[cfg(test)]
 mod tests;
 mod treatment;
 mod values;
+mod vlans;
 mod words;
 
 use std::{
-    io,
+    collections::HashSet,
+    fmt, io,
+    net::{Ipv4Addr, Ipv6Addr},
     path::{Path, PathBuf},
 };
 
-use gate_common::{Action, Answer, Country, Policy, Role, Scope};
+use gate_common::{Action, Answer, Country, Identity, Policy, Role, Scope, Shape, abi};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -56,7 +63,8 @@ pub use self::{
     load::{load, load_at},
     origin::{Listed, Origin},
     problem::{ConfigError, Problem},
-    words::{CountryField, Mode},
+    vlans::Vlans,
+    words::{CountryField, Mode, Per, Stripped},
 };
 
 /// Reads a text file; `std::fs::read_to_string`, or something in memory.
@@ -69,7 +77,8 @@ pub struct Config {
     pub file: PathBuf,
     /// The SHA-256 of that file's text, in hexadecimal. List files are not part of it.
     pub sha256: String,
-    /// What the gate is attached to; at least one, names differ.
+    /// What the gate is attached to; at least one. Those of the same name have `vlans` each, which do not overlap, and the
+    /// same mode.
     pub interfaces: Vec<InterfaceConfig>,
     /// The rule for port 25.
     pub port25: Port25,
@@ -81,6 +90,10 @@ pub struct Config {
     pub geoip: Option<Geoip>,
     /// The classes; always there if an interface is an uplink.
     pub classes: Option<Classes>,
+    /// How many answers refused clients get.
+    pub answers: Answers,
+    /// Shapes that a restricted source may not send, in the order of their numbers.
+    pub dropped_shapes: Vec<Shape>,
     /// The list files that it names, each once. Paths are relative to its directory; these are resolved.
     pub list_files: Vec<ListFile>,
     /// How much data may change from one generation to the next.
@@ -91,28 +104,138 @@ pub struct Config {
     pub warnings: Vec<Problem>,
 }
 
-/// An interface that the gate is attached to.
+impl Config {
+    /// The devices that the gate is attached to: the first interface of each name.
+    pub fn devices(&self) -> impl Iterator<Item = &InterfaceConfig> {
+        let mut seen = HashSet::new();
+        self.interfaces
+            .iter()
+            .filter(move |it| seen.insert(it.name.as_str()))
+    }
+}
+
+/// An interface that the gate is attached to, or some of its VLANs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct InterfaceConfig {
     /// Its name, as Linux has it.
     pub name: String,
     /// What faces it.
     pub role: Role,
+    /// Whose address names a tunnelled subscriber; [`Identity::Outer`] on an uplink.
+    pub identity: Identity,
+    /// The VLANs that have this role; nothing if every frame has it.
+    pub vlans: Option<Vlans>,
+    /// What frames of the device are that carry no VLAN ID, if this is the interface that says it.
+    pub stripped: Option<Stripped>,
     /// Which kind of XDP it gets.
     pub mode: Mode,
     /// Where it is configured.
     pub origin: Origin,
 }
 
+impl InterfaceConfig {
+    /// Whether frames can have this role here.
+    #[must_use]
+    pub fn has_role(&self, role: Role) -> bool {
+        self.role == role || self.stripped.and_then(Stripped::role) == Some(role)
+    }
+}
+
+impl fmt::Display for InterfaceConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.vlans {
+            None => f.write_str(&self.name),
+            Some(vlans) => write!(f, "{} vlans {vlans}", self.name),
+        }
+    }
+}
+
 /// The rule for what subscribers send to port 25.
 #[derive(Clone, Debug)]
 pub struct Port25 {
+    /// How it bites where nothing more special is said.
+    pub action: Action,
     /// Which segments it judges.
     pub scope: Scope,
     /// How sources are treated that no pool names.
     pub unlisted: Treatment,
+    /// Where ICMP answers come from.
+    pub answer_from: AnswerFrom,
+    /// How many new connections a source has; always there if anything throttles.
+    pub throttle: Option<Limit>,
     /// Destinations that stay open; no prefix is listed twice.
     pub relays: Vec<Listed<IpNet>>,
+}
+
+/// Where ICMP answers come from; nothing is the refused destination.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnswerFrom {
+    /// Over IPv4.
+    pub v4: Option<Ipv4Addr>,
+    /// Over IPv6.
+    pub v6: Option<Ipv6Addr>,
+}
+
+/// So many events in so much time, and so many at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Limit {
+    /// How many events.
+    pub limit: u32,
+    /// In which time.
+    pub per: Per,
+    /// How many at once.
+    pub burst: u32,
+}
+
+impl Limit {
+    /// From one event to the next; rounded up, so that there are never more than the limit says.
+    const fn interval_ns(self) -> u64 {
+        self.per.nanoseconds().div_ceil(self.limit as u64)
+    }
+
+    /// Until a whole burst is allowed again.
+    const fn burst_ns(self) -> u64 {
+        self.interval_ns().saturating_mul(self.burst as u64)
+    }
+
+    /// As the tables have it.
+    #[must_use]
+    pub const fn to_abi(self) -> abi::Limit {
+        abi::Limit {
+            interval_ns: self.interval_ns(),
+            burst_ns: self.burst_ns(),
+        }
+    }
+}
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, per, burst } = self;
+        write!(f, "{limit} per {per}, burst {burst}")
+    }
+}
+
+/// How many answers refused clients get.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Answers {
+    /// Each source.
+    pub source: Limit,
+    /// All together.
+    pub total: Limit,
+}
+
+impl Default for Answers {
+    fn default() -> Self {
+        let a_second = |limit, burst| Limit {
+            limit,
+            per: Per::Second,
+            burst,
+        };
+        Self {
+            source: a_second(10, 20),
+            total: a_second(10_000, 10_000),
+        }
+    }
 }
 
 /// How sources are treated on port 25.
@@ -122,7 +245,7 @@ pub struct Treatment {
     pub policy: Policy,
     /// How it bites; [`Action::Observe`] where it does not apply.
     pub action: Action,
-    /// What a refused client hears; [`Answer::Drop`] where nothing is refused.
+    /// What a refused client hears; [`Answer::Drop`] where the rule does not apply.
     pub answer: Answer,
 }
 

@@ -36,9 +36,11 @@ impl Needs {
             );
         }
         for interface in interfaces.iter().flatten() {
-            match interface.role {
-                Role::Access => self.check_access(interface, problems),
-                Role::Uplink => self.check_uplink(interface, problems),
+            if interface.has_role(Role::Access) {
+                self.check_access(interface, problems);
+            }
+            if interface.has_role(Role::Uplink) {
+                self.check_uplink(interface, problems);
             }
         }
     }
@@ -48,8 +50,7 @@ impl Needs {
             problems.error(
                 interface.origin.clone(),
                 format!(
-                    "the access interface `{}` has nothing to do: there is no [[access]], and what no pool names passes",
-                    interface.name
+                    "the access interface `{interface}` has nothing to do: there is no [[access]], and what no pool names passes"
                 ),
                 "add an [[access]] with the subscribers' prefixes, or `unlisted = \"refuse\"` to [port25]",
             );
@@ -61,8 +62,7 @@ impl Needs {
             problems.error(
                 interface.origin.clone(),
                 format!(
-                    "the uplink interface `{}` has nothing to do: there is no [[class]] to give to connections",
-                    interface.name
+                    "the uplink interface `{interface}` has nothing to do: there is no [[class]] to give to connections"
                 ),
                 "add a [[class]] with `name = \"foreign\"` and `default = true`, or delete the interface",
             );
@@ -71,8 +71,7 @@ impl Needs {
             problems.error(
                 interface.origin.clone(),
                 format!(
-                    "the uplink interface `{}` needs [geoip] with a country database, even if classes go by prefix only",
-                    interface.name
+                    "the uplink interface `{interface}` needs [geoip] with a country database, even if classes go by prefix only"
                 ),
                 "add [geoip] with `databases = [\"/var/lib/GeoIP/GeoLite2-Country.mmdb\"]` and `unknown`",
             );
@@ -107,11 +106,15 @@ pub(super) fn check_counters(parts: &Parts, problems: &mut Problems) {
         classes,
         submission: _,
         geoip: _,
+        answers: _,
+        dropped_shapes: _,
         guards: _,
         counters: _,
     } = parts;
     let prefixes = pools.iter().flat_map(|pool| &pool.prefixes);
+    let stripped = interfaces.iter().filter(|it| it.stripped.is_some());
     let needed = interfaces.len()
+        + stripped.count()
         + port25.relays.len()
         + pools.len()
         + prefixes.filter(|prefix| prefix.from_toml).count()

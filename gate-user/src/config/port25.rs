@@ -1,15 +1,18 @@
 //! `[port25]`: the rule for what subscribers send to port 25.
 
-use gate_common::Scope;
+use std::{net::IpAddr, str::FromStr};
+
+use gate_common::{Action, Addr, Scope};
 use ipnet::IpNet;
 
 use super::{
-    Listed, Port25, Treatment,
+    AnswerFrom, Listed, Port25, Treatment,
     problem::{Problems, Reported},
     repeats,
-    section::Section,
+    schema::ANSWER_FROM,
+    section::{Item, Section},
     treatment::Inherited,
-    values::prefix,
+    values::{prefix, text},
     words::{Unlisted, word},
 };
 
@@ -26,8 +29,11 @@ pub(super) fn read(
         }
         Ok(None) => {
             let rule = Port25 {
+                action: Action::Observe,
                 scope: Scope::Syn,
                 unlisted: Treatment::EXEMPT,
+                answer_from: AnswerFrom::default(),
+                throttle: None,
                 relays: Vec::new(),
             };
             (Ok(rule), Inherited::DEFAULT)
@@ -44,12 +50,56 @@ fn rule(
     let scope = section.optional("scope", word::<Scope>, problems);
     let unlisted = section.optional("unlisted", word::<Unlisted>, problems);
     let relays: Result<Vec<Listed<IpNet>>, _> = section.list("relays", prefix, problems);
+    let answer_from = answer_from(section, problems);
     Ok(Port25 {
+        action: inherited.action?,
         scope: scope?.map_or(Scope::Syn, |scope| scope.value),
         unlisted: match unlisted?.map(|unlisted| unlisted.value) {
             None | Some(Unlisted::Pass) => Treatment::EXEMPT,
             Some(Unlisted::Refuse) => inherited.restrict()?,
         },
+        answer_from: answer_from?,
+        throttle: inherited.throttle?,
         relays: repeats::dropped("port25.relays", relays?, problems),
+    })
+}
+
+fn answer_from(section: &Section<'_>, problems: &mut Problems) -> Result<AnswerFrom, Reported> {
+    let Some(section) = section.table("answer_from", ANSWER_FROM, problems)? else {
+        return Ok(AnswerFrom::default());
+    };
+    let v4 = section.optional("v4", |item, p| host(item, "IPv4", p), problems);
+    let v6 = section.optional("v6", |item, p| host(item, "IPv6", p), problems);
+    Ok(AnswerFrom {
+        v4: v4?.map(|v4| v4.value),
+        v6: v6?.map(|v6| v6.value),
+    })
+}
+
+/// Reads the address of one host.
+fn host<A: FromStr + Copy + Into<IpAddr>>(
+    item: &Item<'_>,
+    family: &str,
+    problems: &mut Problems,
+) -> Result<A, Reported> {
+    let written = text(item, problems)?;
+    // An IPv4 address in IPv6 form is none of a host that sends IPv6.
+    let usable = |address: &A| {
+        let address: IpAddr = (*address).into();
+        let addr = Addr::from(address);
+        addr.is_unicast() && addr.is_v4() == address.is_ipv4()
+    };
+    written.parse().ok().filter(usable).ok_or_else(|| {
+        problems.error(
+            item.place.origin.clone(),
+            format!(
+                "`{}` cannot be {written:?}: ICMP comes from the {family} address of one host",
+                item.place.path()
+            ),
+            format!(
+                "write an address of this router, for example `{}`, or leave it out: ICMP then comes from the refused destination",
+                item.place.key.example
+            ),
+        )
     })
 }

@@ -2,6 +2,8 @@
 //!
 //! What is accepted, what is suggested for a misspelt key and what `docs/config.md` must describe all come from here.
 
+use gate_common::Shape;
+
 /// A table of the configuration.
 #[derive(Debug)]
 pub(super) struct Table {
@@ -14,7 +16,7 @@ pub(super) struct Table {
 }
 
 /// A key that is read.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
     /// Its name.
     pub(super) name: &'static str,
@@ -60,6 +62,8 @@ pub(super) const ROOT: &Table = &Table {
         key("submission", "[submission]"),
         key("geoip", "[geoip]"),
         key("class", "[[class]]"),
+        key("answers", "[answers]"),
+        key("shapes", "[shapes]"),
         key("lists", "[lists]"),
         key("counters", "[counters]"),
     ],
@@ -72,6 +76,9 @@ pub(super) const INTERFACE: &Table = &Table {
         key("name", "name = \"eth1\""),
         key("role", "role = \"access\""),
         key("mode", "mode = \"auto\""),
+        key("identity", "identity = \"outer\""),
+        key("vlans", "vlans = [\"100-199\", 300]"),
+        key("stripped", "stripped = \"pass\""),
     ],
 };
 
@@ -80,12 +87,41 @@ pub(super) const PORT25: &Table = &Table {
     header: "[port25]",
     keys: &[
         key("action", "action = \"observe\""),
-        key("answer", "answer = \"drop\""),
+        key("answer", "answer = \"reset\""),
+        key(
+            "answer_from",
+            "answer_from = { v4 = \"192.0.2.1\", v6 = \"2001:db8::1\" }",
+        ),
+        key(
+            "throttle",
+            "throttle = { limit = 5, per = \"minute\", burst = 10 }",
+        ),
         key("scope", "scope = \"syn\""),
         key("relays", "relays = [\"192.0.2.25\"]"),
         key("unlisted", "unlisted = \"pass\""),
     ],
 };
+
+pub(super) const ANSWER_FROM: &Table = &Table {
+    name: "port25.answer_from",
+    header: "`answer_from`",
+    keys: &[
+        key("v4", "v4 = \"192.0.2.1\""),
+        key("v6", "v6 = \"2001:db8::1\""),
+    ],
+};
+
+pub(super) const THROTTLE: &Table = &Table {
+    name: "port25.throttle",
+    header: "`throttle`",
+    keys: LIMIT,
+};
+
+const LIMIT: &[Key] = &[
+    key("limit", "limit = 5"),
+    key("per", "per = \"minute\""),
+    key("burst", "burst = 10"),
+];
 
 pub(super) const ACCESS: &Table = &Table {
     name: "access",
@@ -96,7 +132,7 @@ pub(super) const ACCESS: &Table = &Table {
         key("files", "files = [\"pools/dynamic.txt\"]"),
         key("policy", "policy = \"restrict\""),
         key("action", "action = \"observe\""),
-        key("answer", "answer = \"drop\""),
+        key("answer", "answer = \"reset\""),
         key("until", "until = 2027-01-01T00:00:00+09:00"),
         key("source_prefix", "source_prefix = { v4 = 32, v6 = 64 }"),
     ],
@@ -156,6 +192,66 @@ pub(super) const CLASS: &Table = &Table {
     ],
 };
 
+pub(super) const ANSWERS: &Table = &Table {
+    name: "answers",
+    header: "[answers]",
+    keys: &[
+        key(
+            "source",
+            "source = { limit = 10, per = \"second\", burst = 20 }",
+        ),
+        key(
+            "total",
+            "total = { limit = 10000, per = \"second\", burst = 10000 }",
+        ),
+    ],
+};
+
+pub(super) const ANSWERS_SOURCE: &Table = &Table {
+    name: "answers.source",
+    header: "`source`",
+    keys: LIMIT,
+};
+
+pub(super) const ANSWERS_TOTAL: &Table = &Table {
+    name: "answers.total",
+    header: "`total`",
+    keys: LIMIT,
+};
+
+pub(super) const SHAPES: &Table = &Table {
+    name: "shapes",
+    header: "[shapes]",
+    keys: &UNPARSED,
+};
+
+/// A key for every shape that hides its ports.
+#[expect(clippy::indexing_slicing, reason = "the compiler checks it")]
+const UNPARSED: [Key; unparsed()] = {
+    // Only the value: a constant cannot put a name before it.
+    let mut keys = [key("", "\"drop\""); unparsed()];
+    let (mut shapes, mut next) = (Shape::ALL, 0);
+    while let [shape, rest @ ..] = shapes {
+        if shape.is_unparsed() {
+            keys[next].name = shape.name();
+            next += 1;
+        }
+        shapes = rest;
+    }
+    keys
+};
+
+const fn unparsed() -> usize {
+    let (mut shapes, mut count) = (Shape::ALL, 0);
+    while let [shape, rest @ ..] = shapes {
+        if shape.is_unparsed() {
+            count += 1;
+        }
+        shapes = rest;
+    }
+    count
+}
+
 pub(super) const LISTS: &Table = &Table {
     name: "lists",
     header: "[lists]",
@@ -181,8 +277,6 @@ pub(super) struct Later {
     table: &'static str,
     /// The key.
     key: &'static str,
-    /// The value, if only that one is not built.
-    value: Option<&'static str>,
     /// What to write instead.
     pub(super) hint: &'static str,
 }
@@ -191,107 +285,51 @@ impl Later {
     /// As a message names it.
     pub(super) fn title(&self) -> String {
         let Self { table, key, .. } = self;
-        match self.value {
-            Some(value) => format!("{table}.{key} = \"{value}\""),
-            None if table.is_empty() => format!("[{key}]"),
-            None => format!("{table}.{key}"),
+        if table.is_empty() {
+            format!("[{key}]")
+        } else {
+            format!("{table}.{key}")
         }
     }
 }
 
-const fn later(table: &'static str, key: &'static str, hint: &'static str) -> Later {
-    Later {
-        table,
-        key,
-        value: None,
-        hint,
-    }
+const fn entry(table: &'static str, key: &'static str, hint: &'static str) -> Later {
+    Later { table, key, hint }
 }
 
-const fn later_value(
-    table: &'static str,
-    key: &'static str,
-    value: &'static str,
-    hint: &'static str,
-) -> Later {
-    Later {
-        table,
-        key,
-        value: Some(value),
-        hint,
-    }
-}
-
-const WRITE_DROP: &str = "write `answer = \"drop\"`: a refused client waits for its time-out";
-const WRITE_OBSERVE: &str =
-    "write `action = \"observe\"` to count only, or `action = \"enforce\"` to refuse";
 const NO_DATE: &str = "leave it out: what is written applies as soon as it is loaded";
 const READ_TAG: &str =
     "leave it out: the class of a connection can be read with `gate flow SRC:PORT DST:PORT`";
 
 /// Everything that is refused by name because it is not built yet.
 pub(super) const LATER: &[Later] = &[
-    later(
-        "interface",
-        "identity",
-        "leave it out: the address in the packet names the subscriber",
-    ),
-    later(
-        "interface",
-        "vlans",
-        "leave it out: the role holds for every VLAN of the interface",
-    ),
-    later(
-        "interface",
-        "stripped",
-        "leave it out: frames without a tag have the role of the interface",
-    ),
-    later_value("port25", "answer", "reset", WRITE_DROP),
-    later_value("port25", "answer", "prohibited", WRITE_DROP),
-    later_value("port25", "action", "throttle", WRITE_OBSERVE),
-    later(
-        "port25",
-        "answer_from",
-        "leave it out: with `answer = \"drop\"` nothing is sent",
-    ),
-    later("port25", "throttle", WRITE_OBSERVE),
-    later_value("access", "answer", "reset", WRITE_DROP),
-    later_value("access", "answer", "prohibited", WRITE_DROP),
-    later_value("access", "action", "throttle", WRITE_OBSERVE),
-    later(
+    entry(
         "access",
         "relays",
         "leave it out: the relays of [port25] hold for every pool",
     ),
-    later("access", "effective_from", NO_DATE),
-    later("class", "mark", READ_TAG),
-    later("class", "dscp", READ_TAG),
-    later(
+    entry("access", "effective_from", NO_DATE),
+    entry("class", "mark", READ_TAG),
+    entry("class", "dscp", READ_TAG),
+    entry(
         "class",
         "connections",
         "leave it out: a class is counted, not limited",
     ),
-    later("class", "effective_from", NO_DATE),
-    later("", "tags", READ_TAG),
-    later(
+    entry("class", "effective_from", NO_DATE),
+    entry("", "tags", READ_TAG),
+    entry(
         "counters",
         "retention",
         "leave it out: entries go when the table is full, the least recently seen first",
     ),
 ];
 
-/// The entry of [`LATER`] for this key whatever its value.
-pub(super) fn later_key(table: &Table, key: &str) -> Option<&'static Later> {
+/// The entry of [`LATER`] for this key.
+pub(super) fn later(table: &Table, key: &str) -> Option<&'static Later> {
     LATER
         .iter()
-        .find(|later| later.value.is_none() && later.table == table.name && later.key == key)
-}
-
-/// The entry of [`LATER`] for this value of the key.
-pub(super) fn later_word(table: &Table, key: &str, word: &str) -> Option<&'static Later> {
-    LATER
-        .iter()
-        .find(|later| later.value == Some(word) && later.table == table.name && later.key == key)
+        .find(|later| later.table == table.name && later.key == key)
 }
 
 /// Why a key that somebody may look for does not exist and will not.
@@ -309,16 +347,22 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 12] = [
+    const TABLES: [&Table; 18] = [
         ROOT,
         INTERFACE,
         PORT25,
+        ANSWER_FROM,
+        THROTTLE,
         ACCESS,
         SOURCE_PREFIX,
         SUBMISSION,
         GEOIP,
         GEOIP_GUARD,
         CLASS,
+        ANSWERS,
+        ANSWERS_SOURCE,
+        ANSWERS_TOTAL,
+        SHAPES,
         LISTS,
         LISTS_GUARD,
         COUNTERS,
@@ -342,6 +386,15 @@ mod tests {
     }
 
     #[test]
+    fn what_becomes_of_a_shape_is_documented_as_the_program_has_it() {
+        for shape in Shape::ALL.iter().filter(|shape| shape.is_unparsed()) {
+            let (name, policy) = (shape.name(), shape.policy());
+            let row = format!("\n| `shapes.{name}` | `pass`, `drop` | `{policy}` | ");
+            assert!(DOCUMENTATION.contains(&row), "docs/config.md lacks {row}");
+        }
+    }
+
+    #[test]
     fn everything_that_comes_later_is_documented_with_its_hint() {
         for later in LATER {
             let row = format!("| `{}` | {} |\n", later.title(), later.hint);
@@ -355,8 +408,7 @@ mod tests {
         for later in LATER {
             assert!(names.contains(later.table), "{later:?}");
             let table = TABLES.iter().find(|table| table.name == later.table);
-            let known = table.unwrap().key(later.key).is_some();
-            assert_eq!(known, later.value.is_some(), "{later:?}");
+            assert!(table.unwrap().key(later.key).is_none(), "{later:?}");
         }
     }
 }

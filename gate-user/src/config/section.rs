@@ -226,7 +226,7 @@ impl<'t> Item<'t> {
 
 /// Reports a key that is none of the table's.
 fn refuse(table: &'static Table, key: &str, origin: Origin, problems: &mut Problems) {
-    if let Some(later) = schema::later_key(table, key) {
+    if let Some(later) = schema::later(table, key) {
         problems.error(
             origin,
             format!("`{}` is not built yet", later.title()),

@@ -3,29 +3,27 @@
 use gate_common::{Action, Answer, Policy};
 
 use super::{
-    Listed, Treatment,
+    Limit, Listed, Treatment, limit,
     problem::{Problems, Reported},
+    schema::THROTTLE,
     section::Section,
     words::word,
 };
 
-const EXPLICIT_ANSWER: &str = "the default answer is `reset`, which is not built yet: it must be \
-    said what a refused client hears";
-const ADD_ANSWER: &str =
-    "add `answer = \"drop\"`: a refused client hears nothing and waits for its time-out";
-
 /// What pools and unlisted sources inherit from `[port25]`.
 #[derive(Debug)]
 pub(super) struct Inherited {
-    action: Result<Action, Reported>,
-    answer: Result<Option<Answer>, Reported>,
+    pub(super) action: Result<Action, Reported>,
+    answer: Result<Answer, Reported>,
+    pub(super) throttle: Result<Option<Limit>, Reported>,
 }
 
 impl Inherited {
     /// What holds without a `[port25]`.
     pub(super) const DEFAULT: Self = Self {
         action: Ok(Action::Observe),
-        answer: Ok(None),
+        answer: Ok(Answer::Reset),
+        throttle: Ok(None),
     };
 
     /// What holds when `[port25]` could not be read.
@@ -33,22 +31,24 @@ impl Inherited {
         Self {
             action: Err(reported),
             answer: Err(reported),
+            throttle: Err(reported),
         }
     }
 
-    /// Reads the keys `action` and `answer` of `[port25]`.
+    /// Reads the keys `action`, `answer` and `throttle` of `[port25]`.
     pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
         let action = section.optional("action", word::<Action>, problems);
         let answer = section.optional("answer", word::<Answer>, problems);
-        let answer = match (&action, answer) {
-            (Ok(Some(action)), Ok(None)) if refuses(action.value) => {
-                Err(no_answer("port25", action, problems))
-            }
-            (_, answer) => answer.map(|answer| answer.map(|answer| answer.value)),
-        };
+        let throttle = limit::read(section, "throttle", THROTTLE, problems);
+        let action = action.and_then(|action| {
+            action.map_or(Ok(Action::Observe), |action| {
+                limited("port25", &action, throttle.as_ref(), problems)
+            })
+        });
         Self {
-            action: action.map(|action| action.map_or(Action::Observe, |action| action.value)),
-            answer,
+            action,
+            answer: answer.map(|answer| answer.map_or(Answer::Reset, |answer| answer.value)),
+            throttle,
         }
     }
 
@@ -57,7 +57,7 @@ impl Inherited {
         Ok(Treatment {
             policy: Policy::Restrict,
             action: self.action?,
-            answer: self.answer?.unwrap_or(Answer::Drop),
+            answer: self.answer?,
         })
     }
 
@@ -86,41 +86,39 @@ impl Inherited {
                 treatment
             }
             Policy::Restrict => {
-                let answer = match (answer, self.answer?, &action) {
-                    (Some(own), _, _) => own.value,
-                    (None, Some(inherited), _) => inherited,
-                    (None, None, Some(action)) if refuses(action.value) => {
-                        return Err(no_answer("access", action, problems));
-                    }
-                    (None, None, _) => Answer::Drop,
+                let action = match action {
+                    Some(action) => limited("access", &action, self.throttle.as_ref(), problems)?,
+                    None => self.action?,
                 };
                 Ok(Treatment {
                     policy,
-                    action: match action {
-                        Some(action) => action.value,
-                        None => self.action?,
+                    action,
+                    answer: match answer {
+                        Some(answer) => answer.value,
+                        None => self.answer?,
                     },
-                    answer,
                 })
             }
         }
     }
 }
 
-const fn refuses(action: Action) -> bool {
-    match action {
-        Action::Enforce | Action::Throttle => true,
-        Action::Observe => false,
+/// The action, which has the limit that it needs; reports that it has none.
+fn limited(
+    table: &str,
+    action: &Listed<Action>,
+    throttle: Result<&Option<Limit>, &Reported>,
+    problems: &mut Problems,
+) -> Result<Action, Reported> {
+    match (action.value, throttle) {
+        (Action::Throttle, Ok(None)) => Err(problems.error(
+            action.origin.clone(),
+            format!(
+                "`{table}.action = \"throttle\"` without `port25.throttle`: nothing says how many new connections a source has"
+            ),
+            "add `throttle = { limit = 5, per = \"minute\", burst = 10 }` to [port25]",
+        )),
+        (Action::Throttle, Err(reported)) => Err(*reported),
+        (action, _) => Ok(action),
     }
-}
-
-fn no_answer(table: &str, action: &Listed<Action>, problems: &mut Problems) -> Reported {
-    problems.error(
-        action.origin.clone(),
-        format!(
-            "`{table}.action = \"{}\"` without an `answer`: {EXPLICIT_ANSWER}",
-            action.value
-        ),
-        ADD_ANSWER,
-    )
 }

@@ -2,14 +2,14 @@
 
 use std::fmt;
 
-use gate_common::{Action, Answer, Policy, Role, Scope};
+use gate_common::{Action, Answer, Identity, Policy, Role, Scope, ShapePolicy};
+use serde::Serialize;
 use toml::de::DeValue;
 
 use super::{
     nearest::nearest,
     problem::{Problems, Reported},
-    schema::later_word,
-    section::{Item, Place},
+    section::Item,
 };
 
 /// Which kind of XDP an interface gets.
@@ -30,6 +30,31 @@ pub enum CountryField {
     Country,
     /// Where the address block is registered; the country of use if the entry has no other.
     RegisteredCountry,
+}
+
+/// What frames are that carry no VLAN ID when the program sees them, on a device whose VLANs have roles.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stripped {
+    /// What subscribers send.
+    Access,
+    /// What the Internet sends.
+    Uplink,
+    /// Nothing of the gate's business.
+    Pass,
+}
+
+/// The time that a limit counts events in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Per {
+    /// A second.
+    Second,
+    /// A minute.
+    Minute,
+    /// An hour.
+    Hour,
+    /// A day of 24 hours.
+    Day,
 }
 
 /// What happens on port 25 to a source that no pool names.
@@ -68,6 +93,49 @@ impl CountryField {
     }
 }
 
+impl Stripped {
+    /// The role of such frames, if they have one.
+    #[must_use]
+    pub const fn role(self) -> Option<Role> {
+        match self {
+            Self::Access => Some(Role::Access),
+            Self::Uplink => Some(Role::Uplink),
+            Self::Pass => None,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Access => "access",
+            Self::Uplink => "uplink",
+            Self::Pass => "pass",
+        }
+    }
+}
+
+impl Per {
+    /// How many nanoseconds it has.
+    #[must_use]
+    pub const fn nanoseconds(self) -> u64 {
+        const SECOND: u64 = 1_000_000_000;
+        match self {
+            Self::Second => SECOND,
+            Self::Minute => 60 * SECOND,
+            Self::Hour => 60 * 60 * SECOND,
+            Self::Day => 24 * 60 * 60 * SECOND,
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::Second => "second",
+            Self::Minute => "minute",
+            Self::Hour => "hour",
+            Self::Day => "day",
+        }
+    }
+}
+
 impl Unlisted {
     const fn name(self) -> &'static str {
         match self {
@@ -78,6 +146,18 @@ impl Unlisted {
 }
 
 impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Stripped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+impl fmt::Display for Per {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
     }
@@ -105,8 +185,12 @@ words! {
     Mode: &[Mode::Native, Mode::Generic, Mode::Auto];
     CountryField: &[CountryField::Country, CountryField::RegisteredCountry];
     Unlisted: &[Unlisted::Pass, Unlisted::Refuse];
+    Stripped: &[Stripped::Access, Stripped::Uplink, Stripped::Pass];
+    Per: &[Per::Second, Per::Minute, Per::Hour, Per::Day];
     Action: Action::ALL;
     Answer: Answer::ALL;
+    Identity: Identity::ALL;
+    ShapePolicy: ShapePolicy::ALL;
     Policy: Policy::ALL;
     Role: Role::ALL;
     Scope: Scope::ALL;
@@ -117,31 +201,17 @@ pub(super) fn word<T: Word>(item: &Item<'_>, problems: &mut Problems) -> Result<
     let DeValue::String(text) = item.value else {
         return Err(item.mismatch("a string", problems));
     };
-    let Place {
-        table, key, origin, ..
-    } = &item.place;
-    if let Some(later) = later_word(table, key.name, text) {
-        return Err(problems.error(
-            origin.clone(),
-            format!("`{}` is not built yet", later.title()),
-            later.hint,
-        ));
-    }
     if let Some(found) = T::ALL.iter().find(|each| each.word() == text.as_ref()) {
         return Ok(*found);
     }
-    let accepted: Vec<_> = T::ALL
-        .iter()
-        .map(|each| each.word())
-        .filter(|word| later_word(table, key.name, word).is_none())
-        .collect();
+    let accepted: Vec<_> = T::ALL.iter().map(|each| each.word()).collect();
     let list = accepted
         .iter()
         .map(|word| format!("\"{word}\""))
         .collect::<Vec<_>>()
         .join(", ");
     Err(problems.error(
-        origin.clone(),
+        item.place.origin.clone(),
         format!("`{}` cannot be \"{text}\"", item.place.path()),
         match nearest(text, accepted) {
             Some(word) => format!("did you mean \"{word}\"? accepted values: {list}"),

@@ -1,12 +1,12 @@
-//! A generation in memory, for whatever decides about packets without the kernel: today the tests that hold the kernel
-//! program against it.
+//! A generation in memory, for whatever decides about packets without the kernel.
 
-use std::collections::HashMap;
+use std::{cell::RefCell, collections::HashMap};
 
 use gate_common::{
-    Addr,
-    abi::{Interface, List, Rule, Settings},
+    Addr, Bucket,
+    abi::{BucketKey, Interface, InterfaceKey, List, Rule, Settings},
     decide::Tables,
+    limit,
 };
 
 use super::plan::Plan;
@@ -15,18 +15,19 @@ use super::plan::Plan;
 #[derive(Clone, Debug)]
 pub struct HostTables<'a> {
     plan: &'a Plan,
-    interfaces: HashMap<u32, Interface>,
+    interfaces: HashMap<InterfaceKey, Interface>,
+    buckets: RefCell<HashMap<BucketKey, u64>>,
 }
 
 impl<'a> HostTables<'a> {
     /// `index` gives the index of an interface by its name.
     pub fn new(plan: &'a Plan, index: impl Fn(&str) -> Option<u32>) -> Self {
-        let interfaces = plan
-            .interfaces
-            .iter()
-            .filter_map(|(name, it)| Some((index(name)?, *it)))
-            .collect();
-        Self { plan, interfaces }
+        let interfaces = plan.interfaces_by_key(index).collect();
+        Self {
+            plan,
+            interfaces,
+            buckets: RefCell::default(),
+        }
     }
 }
 
@@ -35,8 +36,8 @@ impl Tables for HostTables<'_> {
         Some(&self.plan.settings)
     }
 
-    fn interface(&self, index: u32) -> Option<Interface> {
-        self.interfaces.get(&index).copied()
+    fn interface(&self, key: InterfaceKey) -> Option<Interface> {
+        self.interfaces.get(&key).copied()
     }
 
     fn access(&self, source: Addr) -> Option<u32> {
@@ -64,5 +65,21 @@ impl Tables for HostTables<'_> {
 
     fn country(&self, source: Addr) -> Option<u32> {
         self.plan.lists.number(List::Countries, source)
+    }
+
+    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
+        let Some(bucket) = Bucket::from_number(key.bucket) else {
+            return false;
+        };
+        let limit = self.plan.settings.limit(bucket);
+        let mut buckets = self.buckets.borrow_mut();
+        let word = buckets.entry(key).or_default();
+        match limit::take(*word, now_ns, limit) {
+            Some(next) => {
+                *word = next;
+                true
+            }
+            None => false,
+        }
     }
 }

@@ -65,12 +65,39 @@ pub struct ListSize {
 pub struct Interface {
     /// Its name.
     pub name: String,
+    /// The VLANs that it is about; nothing if it is about every frame, or about `stripped` ones.
+    #[serde(default)]
+    pub vlans: Option<String>,
+    /// Whether it is about the frames that carry no VLAN ID, on a device whose VLANs have roles.
+    #[serde(default)]
+    pub stripped: bool,
     /// Its role.
     pub role: String,
+    /// Whose address names a tunnelled subscriber; nothing on an uplink.
+    #[serde(default)]
+    pub identity: Option<String>,
     /// Where the program is to run: `native`, `generic` or `auto`.
     pub mode: String,
     /// Its counter.
     pub counter: u32,
+}
+
+impl Interface {
+    /// What output calls it.
+    #[must_use]
+    pub fn label(&self) -> String {
+        let Self {
+            name,
+            vlans,
+            stripped,
+            ..
+        } = self;
+        match vlans {
+            Some(vlans) => format!("{name} vlans {vlans}"),
+            None if *stripped => format!("{name} stripped"),
+            None => name.clone(),
+        }
+    }
 }
 
 /// A pool of the configuration.
@@ -179,7 +206,7 @@ impl Manifest {
         let interfaces = self
             .interfaces
             .iter()
-            .map(|it| (Counted::Interface(it.name.clone()), it.counter));
+            .map(|it| (Counted::Interface(it.label()), it.counter));
         let pools = self
             .pools
             .iter()
@@ -208,7 +235,7 @@ impl Manifest {
 /// An object that is counted one by one, by what makes it the same object in the next generation.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Counted {
-    /// An interface, by name.
+    /// An interface, by [`Interface::label`].
     Interface(String),
     /// A pool, by name.
     Pool(String),

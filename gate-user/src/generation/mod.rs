@@ -19,7 +19,7 @@ mod tests;
 pub use lists::{CountryTable, ListError, Lists};
 pub use manifest::Manifest;
 pub use numbers::TooMany;
-pub use plan::{Inputs, Plan, PlanError};
+pub use plan::{Inputs, NamedInterface, Plan, PlanError};
 pub use prefix::Prefix;
 pub use prefixes::Prefixes;
 pub use rules::{RulesError, TooManyDeadlines, TooManyRules};

@@ -1,10 +1,14 @@
 //! From a configuration to the tables of a generation.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashSet},
+    path::Path,
+    sync::Arc,
+};
 
 use gate_common::{
-    Country, Policy,
-    abi::{self, List},
+    Action, Addr, Country, Identity, Policy, Role,
+    abi::{self, InterfaceKey, List},
 };
 use jiff::Timestamp;
 
@@ -18,7 +22,9 @@ use super::{
     source_map::{self, Item, SourceMap},
 };
 use crate::{
-    config::{Classes, Config, Listed, Pool},
+    config::{
+        AnswerFrom, Classes, Config, InterfaceConfig, Limit, Listed, Per, Pool, Stripped, Vlans,
+    },
     geoip::{Countries, TUNNELS},
 };
 
@@ -46,8 +52,8 @@ pub struct Inputs<'a> {
 pub struct Plan {
     /// Everything that is not a list.
     pub settings: abi::Settings,
-    /// Interfaces by name: their indices are the kernel's business.
-    pub interfaces: Vec<(String, abi::Interface)>,
+    /// Interfaces and VLANs by name of the device: its index is the kernel's business.
+    pub interfaces: Vec<NamedInterface>,
     /// Rules by number.
     pub rules: Vec<abi::Rule>,
     /// The prefix lists.
@@ -58,6 +64,17 @@ pub struct Plan {
     pub manifest: Manifest,
     /// Counters to start from zero.
     pub fresh_counters: Vec<u32>,
+}
+
+/// An interface, or one VLAN of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NamedInterface {
+    /// The name of the device.
+    pub name: String,
+    /// [`InterfaceKey::vlan`].
+    pub vlan: u16,
+    /// What the configuration says of it.
+    pub interface: abi::Interface,
 }
 
 /// Why a configuration makes no generation.
@@ -118,7 +135,7 @@ impl Plan {
         } = inputs;
         let mut numbers = Numbers::after(previous.map(Manifest::counters).unwrap_or_default());
         let mut sources = source_map::Writer::after(previous_sources, now, directory);
-        let interfaces = interfaces(config, &mut numbers)?;
+        let (interfaces, named) = interfaces(&config.interfaces, &mut numbers)?;
         let pools = pools(&config.pools, &mut numbers)?;
         let pool_counters: Vec<u32> = pools.iter().map(|pool| pool.counter).collect();
         let Rules {
@@ -170,7 +187,7 @@ impl Plan {
             loaded_at: now,
             config: config.file.clone(),
             config_sha256: config.sha256.clone(),
-            interfaces: interfaces.iter().map(|(it, _)| it.clone()).collect(),
+            interfaces,
             pools,
             prefixes,
             relays,
@@ -196,16 +213,24 @@ impl Plan {
         };
         Ok(Self {
             settings: settings(config, &manifest.classes, country_table.countries()),
-            interfaces: interfaces
-                .into_iter()
-                .map(|(named, it)| (named.name, it))
-                .collect(),
+            interfaces: named,
             rules,
             lists,
             source_map: sources.finish(),
             manifest,
             fresh_counters: numbers.fresh().iter().copied().collect(),
         })
+    }
+
+    /// The interfaces by what the kernel knows them by; `index` gives the index of a device by its name, and those without one are
+    /// left out.
+    pub fn interfaces_by_key<'a>(
+        &'a self,
+        index: impl Fn(&str) -> Option<u32> + 'a,
+    ) -> impl Iterator<Item = (InterfaceKey, abi::Interface)> + 'a {
+        self.interfaces
+            .iter()
+            .filter_map(move |it| Some((InterfaceKey::of(index(&it.name)?, it.vlan), it.interface)))
     }
 }
 
@@ -233,28 +258,71 @@ fn listed<'c>(
         .collect()
 }
 
+/// What output says of the interfaces, and what the tables do.
 fn interfaces(
-    config: &Config,
+    interfaces: &[InterfaceConfig],
     numbers: &mut Numbers,
-) -> Result<Vec<(manifest::Interface, abi::Interface)>, TooMany> {
-    let interface = |it: &crate::config::InterfaceConfig| {
-        let counter = numbers.of(Counted::Interface(it.name.clone()))?;
-        let named = manifest::Interface {
-            name: it.name.clone(),
-            role: it.role.to_string(),
-            mode: it.mode.to_string(),
-            counter,
+) -> Result<(Vec<manifest::Interface>, Vec<NamedInterface>), TooMany> {
+    let (mut shown, mut named) = (Vec::new(), Vec::new());
+    let mut first = HashSet::new();
+    for it in interfaces {
+        let mut add = |role: Role, identity: Identity, vlans: Option<String>, stripped: bool| {
+            let mut interface = manifest::Interface {
+                name: it.name.clone(),
+                vlans,
+                stripped,
+                role: role.to_string(),
+                identity: (role == Role::Access).then(|| identity.to_string()),
+                mode: it.mode.to_string(),
+                counter: 0,
+            };
+            interface.counter = numbers.of(Counted::Interface(interface.label()))?;
+            let tabled = abi::Interface {
+                counter: interface.counter,
+                role: role as u8,
+                identity: identity as u8,
+                stripped: stripped.into(),
+                hidden_role: 0,
+            };
+            shown.push(interface);
+            Ok(tabled)
         };
-        Ok((
-            named,
-            abi::Interface {
-                counter,
-                role: it.role as u8,
-                reserved: [0; 3],
-            },
-        ))
-    };
-    config.interfaces.iter().map(interface).collect()
+        let mut name = |vlan, interface| {
+            named.push(NamedInterface {
+                name: it.name.clone(),
+                vlan,
+                interface,
+            });
+        };
+        let vlans = it.vlans.as_ref();
+        let own = add(it.role, it.identity, vlans.map(Vlans::to_string), false)?;
+        let Some(vlans) = vlans else {
+            name(InterfaceKey::PORT, own);
+            continue;
+        };
+        if first.insert(it.name.as_str()) {
+            // Without a role of its own, so that the program asks for the VLAN.
+            let mut roles = interfaces.iter().filter(|other| other.name == it.name);
+            let hidden_role = if roles.any(|other| other.role == Role::Access) {
+                Role::Access as u8
+            } else {
+                0
+            };
+            let port = abi::Interface {
+                hidden_role,
+                ..abi::Interface::default()
+            };
+            name(InterfaceKey::PORT, port);
+        }
+        for vlan in vlans.ids() {
+            name(vlan, own);
+        }
+        if let Some(role) = it.stripped.and_then(Stripped::role) {
+            // `identity` belongs to access interfaces: an uplink has the default.
+            name(0, add(role, it.identity, None, true)?);
+        }
+    }
+    Ok((shown, named))
 }
 
 fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, TooMany> {
@@ -335,7 +403,25 @@ fn class_prefixes(classes: Option<&Classes>, sources: &mut source_map::Writer<'_
 
 fn settings(config: &Config, classes: &[manifest::Class], countries: &[Country]) -> abi::Settings {
     let unlisted = config.port25.unlisted;
+    let AnswerFrom { v4, v6 } = config.port25.answer_from;
+    // Where nothing throttles, any valid limit will do: no bucket asks for it.
+    let throttle = config.port25.throttle.unwrap_or(Limit {
+        limit: 1,
+        per: Per::Second,
+        burst: 1,
+    });
     let mut settings = abi::Settings {
+        dropped_shapes: config
+            .dropped_shapes
+            .iter()
+            .fold(0, |set, shape| set | shape.bit()),
+        throttle: throttle.to_abi(),
+        answer_source: config.answers.source.to_abi(),
+        answer_total: config.answers.total.to_abi(),
+        answer_v4: v4.map_or(Addr::UNSPECIFIED, Addr::from),
+        answer_v6: v6.map_or(Addr::UNSPECIFIED, Addr::from),
+        sourceless_action: sourceless_action(config) as u8,
+        reserved: [0; 3],
         class_counters: [0; abi::CLASSES],
         countries: [abi::ClassedCountry::default(); abi::COUNTRIES],
         scope: config.port25.scope as u8,
@@ -358,6 +444,18 @@ fn settings(config: &Config, classes: &[manifest::Class], countries: &[Country])
             .map_or(0, |classes| narrow(class_of(classes, *country)));
     }
     settings
+}
+
+/// What becomes of shapes that hide their source: they may be any subscriber's, who must not escape by them what applies to others
+/// in the same network. There is no bucket for nobody, and so no limit within which they could pass.
+fn sourceless_action(config: &Config) -> Action {
+    let pools = config.pools.iter().map(|pool| pool.treatment.action);
+    let mut actions = pools.chain([config.port25.unlisted.action]);
+    if actions.any(|action| action != Action::Observe) {
+        Action::Enforce
+    } else {
+        Action::Observe
+    }
 }
 
 /// The class of a country; of [`Country::NONE`], that of addresses in no database.

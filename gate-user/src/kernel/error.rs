@@ -56,6 +56,14 @@ pub enum KernelError {
         /// What the kernel said.
         error: io::Error,
     },
+    /// A frame could not be run through the program.
+    #[error("a frame of {octets} octets cannot be run through the program: {error}")]
+    TestRun {
+        /// Its length.
+        octets: usize,
+        /// What the kernel said.
+        error: io::Error,
+    },
     /// The log of packets could not be opened.
     #[cfg(feature = "log")]
     #[error("the log of packets cannot be opened: {0}")]
@@ -93,6 +101,7 @@ impl KernelError {
             Self::Pins(error) => error.hint(),
             #[cfg(feature = "log")]
             Self::Log(_) => "the program in force was not built with `cargo xtask build --log`".to_owned(),
+            Self::TestRun { .. } => "`--engine host` replays without the kernel".to_owned(),
             Self::Open { .. } | Self::Table { .. } | Self::Map { .. } | Self::Manifest(_) | Self::SourceMap(_) => "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `gate status` shows what is in force".to_owned(),
         }
     }

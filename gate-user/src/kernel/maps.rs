@@ -3,8 +3,11 @@
 use std::{collections::HashMap, io, path::Path, thread};
 
 use gate_common::{
-    Country, Reason, Verdict,
-    abi::{self, FlowKey, FlowTag, GenerationWord, List, Packets, Source, SourceKey, State, maps},
+    Answered, Bucket, Country, Reason, Verdict,
+    abi::{
+        self, BucketKey, FlowKey, FlowTag, GenerationWord, Limited, List, Packets, Source,
+        SourceKey, State, maps,
+    },
 };
 
 use super::{
@@ -26,6 +29,10 @@ pub struct Maps {
     countries: Map,
     sources: Map,
     flows: Map,
+    answers: Map,
+    limited: Map,
+    buckets: Map,
+    total_bucket: Map,
     /// In the order of [`maps::SLOTTED`].
     slotted: Vec<Map>,
 }
@@ -49,6 +56,10 @@ impl Maps {
             countries: open(maps::COUNTRIES)?,
             sources: open(maps::SOURCES)?,
             flows: open(maps::FLOWS)?,
+            answers: open(maps::ANSWERS)?,
+            limited: open(maps::LIMITED)?,
+            buckets: open(maps::BUCKETS)?,
+            total_bucket: open(maps::TOTAL_BUCKET)?,
             slotted: maps::SLOTTED
                 .into_iter()
                 .map(open)
@@ -65,6 +76,10 @@ impl Maps {
             &self.countries,
             &self.sources,
             &self.flows,
+            &self.answers,
+            &self.limited,
+            &self.buckets,
+            &self.total_bucket,
         ];
         let named = maps::STATES.into_iter().chain(maps::SLOTTED);
         named.zip(states.into_iter().chain(&self.slotted).map(Map::id))
@@ -103,6 +118,11 @@ impl Maps {
         self.set(State::WallOffset, offset_ns)
     }
 
+    /// Makes it this UNIX time for the program, whatever the clock says. For instances that are attached to nothing.
+    pub fn set_now(&self, now_ns: u64) -> Result<(), KernelError> {
+        self.set(State::Now, now_ns)
+    }
+
     /// How many packets got this verdict for this reason.
     pub fn total(&self, verdict: Verdict, reason: Reason) -> Result<u64, KernelError> {
         let index = abi::total_index(verdict, reason);
@@ -111,6 +131,15 @@ impl Maps {
             .lookup_per_cpu(&index)
             .map_err(KernelError::map(maps::TOTALS, "read"))?;
         Ok(values.iter().flatten().sum())
+    }
+
+    /// Every total, by [`abi::total_index`].
+    pub fn totals(&self) -> Result<Vec<u64>, KernelError> {
+        let values: Vec<Vec<u64>> = self
+            .totals
+            .read_all_per_cpu()
+            .map_err(KernelError::map(maps::TOTALS, "read"))?;
+        Ok(values.iter().map(|of_cpus| of_cpus.iter().sum()).collect())
     }
 
     /// How many packets this counter counted, one value a CPU.
@@ -137,6 +166,31 @@ impl Maps {
         self.sources
             .entries()
             .map_err(KernelError::map(maps::SOURCES, "read"))
+    }
+
+    /// How many answers to refused clients came out so.
+    pub fn answered(&self, answered: Answered) -> Result<u64, KernelError> {
+        let values: Option<Vec<u64>> = self
+            .answers
+            .lookup_per_cpu(&u32::from(answered as u8))
+            .map_err(KernelError::map(maps::ANSWERS, "read"))?;
+        Ok(values.iter().flatten().sum())
+    }
+
+    /// What token buckets of this kind said, one value a CPU.
+    pub fn limited(&self, bucket: Bucket) -> Result<Vec<Limited>, KernelError> {
+        let values = self
+            .limited
+            .lookup_per_cpu(&u32::from(bucket as u8))
+            .map_err(KernelError::map(maps::LIMITED, "read"))?;
+        Ok(values.unwrap_or_default())
+    }
+
+    /// Every token bucket of a source.
+    pub fn buckets(&self) -> Result<HashMap<BucketKey, u64>, KernelError> {
+        self.buckets
+            .entries()
+            .map_err(KernelError::map(maps::BUCKETS, "read"))
     }
 
     /// The tag of a connection, however old.

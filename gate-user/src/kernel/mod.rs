@@ -5,6 +5,7 @@
 mod error;
 mod maps;
 mod tables;
+mod test_run;
 
 use std::{io, os::fd::AsFd as _, path::Path};
 
@@ -19,6 +20,7 @@ pub use self::{
     error::KernelError,
     maps::{Maps, Prepared},
     tables::{Loaded, lists, manifest, source_map},
+    test_run::{Action, LOOPBACK, SHORTEST, test_run, test_run_into},
 };
 use crate::{
     object,

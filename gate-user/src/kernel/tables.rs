@@ -8,7 +8,7 @@ use std::{
 };
 
 use gate_common::{
-    abi::{Interface, List, Rule, Settings, maps},
+    abi::{Interface, InterfaceKey, List, Rule, Settings, maps},
     table::Line,
 };
 
@@ -106,11 +106,7 @@ pub(super) fn parts(
     index: &dyn Fn(&str) -> Option<u32>,
     loaded: Option<Loaded<'_>>,
 ) -> Result<Vec<Part>, KernelError> {
-    let interfaces: Vec<(u32, Interface)> = plan
-        .interfaces
-        .iter()
-        .filter_map(|(name, it)| Some((index(name)?, *it)))
-        .collect();
+    let interfaces: Vec<(InterfaceKey, Interface)> = plan.interfaces_by_key(index).collect();
     let own = |name: &'static str, map| Part {
         pin: name.to_owned(),
         outer: Some((name, None)),
@@ -222,18 +218,18 @@ fn array<T: bytemuck::Pod>(name: &str, values: &[T], flags: u32) -> Result<Map, 
     })
 }
 
-fn hash(name: &str, entries: &[(u32, Interface)]) -> Result<Map, KernelError> {
+fn hash(name: &str, entries: &[(InterfaceKey, Interface)]) -> Result<Map, KernelError> {
     let make = || -> io::Result<Map> {
         let map = Map::create(
             name,
             MapKind::Hash,
-            size_of::<u32>(),
+            size_of::<InterfaceKey>(),
             size_of::<Interface>(),
             entries.len().max(1),
             0,
         )?;
-        for (index, interface) in entries {
-            map.update(index, interface)?;
+        for (key, interface) in entries {
+            map.update(key, interface)?;
         }
         map.freeze()?;
         Ok(map)

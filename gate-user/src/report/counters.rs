@@ -9,7 +9,10 @@ use gate_common::{
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Report, Table};
+use super::{
+    Report, Table,
+    limited::{self, ByAnswered, ByBucket},
+};
 use crate::{
     clock,
     error::Error,
@@ -111,6 +114,10 @@ pub struct Counters {
     pub verdicts: Verdicts,
     /// The same, by reason; those that never came up are left out.
     pub reasons: Vec<ByReason>,
+    /// What came of answers to refused clients; what never came up is left out.
+    pub answers: Vec<ByAnswered>,
+    /// What limits did; those that were never asked are left out.
+    pub limits: Vec<ByBucket>,
     /// By interface.
     pub interfaces: Vec<ByInterface>,
     /// By pool.
@@ -137,10 +144,17 @@ pub struct ByReason {
     packets: u64,
 }
 
-/// Packets of an interface.
+/// Packets of an interface, or of some of its VLANs.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByInterface {
     name: String,
+    /// The VLANs; nothing for every frame, or for `stripped` ones.
+    vlans: Option<String>,
+    /// Whether these are the frames that carry no VLAN ID.
+    stripped: bool,
+    /// What the text calls it.
+    #[serde(skip)]
+    label: String,
     role: String,
     packets: Verdicts,
 }
@@ -240,9 +254,14 @@ impl Counters {
             generation: manifest.number,
             verdicts,
             reasons,
+            answers: limited::answers(maps)?,
+            limits: limited::limits(maps)?,
             interfaces: each(&manifest.interfaces, |it| {
                 Ok(ByInterface {
                     name: it.name.clone(),
+                    vlans: it.vlans.clone(),
+                    stripped: it.stripped,
+                    label: it.label(),
                     role: it.role.clone(),
                     packets: object(it.counter)?,
                 })
@@ -396,11 +415,12 @@ impl Report for Counters {
             ]);
         }
         section(out, "reasons", table)?;
+        limited::text(&self.answers, &self.limits, out)?;
 
         let mut table = Table::new(&headings(&["interface", "role"]));
         for it in &self.interfaces {
             table.row(
-                [it.name.clone(), it.role.clone()]
+                [it.label.clone(), it.role.clone()]
                     .into_iter()
                     .chain(it.packets.cells()),
             );

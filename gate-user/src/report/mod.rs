@@ -2,6 +2,7 @@
 
 mod counters;
 mod flow;
+mod limited;
 mod lookup;
 mod reload;
 mod status;

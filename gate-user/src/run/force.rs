@@ -8,6 +8,8 @@
 //! What fails before the store is taken back. What fails after it (replacing the program on one interface, looking at
 //! the result) leaves the new generation in force, under the program that was there, and is reported.
 
+use std::collections::BTreeMap;
+
 use aya::programs::ProgramError;
 
 use super::{Order, kernel, list_devices, ready::Ready, sweep, wall_offset};
@@ -26,7 +28,7 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct InForce {
     /// Where the program runs on each interface of the configuration.
-    pub(super) modes: Vec<XdpMode>,
+    pub(super) modes: BTreeMap<String, XdpMode>,
     /// Interfaces that the program was put on.
     pub(super) attached: Vec<String>,
     /// Interfaces that it was taken off.

@@ -72,7 +72,7 @@ pub struct Running {
     text: String,
     /// The data files of the configuration in force, as they were read.
     files: BTreeMap<PathBuf, Known>,
-    modes: Vec<XdpMode>,
+    modes: BTreeMap<String, XdpMode>,
     /// Whether all was done that belongs to what is in force. What comes after the store can fail, and is then done by
     /// the next reload, whatever that one changes.
     complete: bool,
@@ -264,9 +264,9 @@ impl Running {
         &self.endpoint
     }
 
-    /// Where the program runs on each interface, in the order of the manifest's.
+    /// Where the program runs on each interface, by name.
     #[must_use]
-    pub fn modes(&self) -> &[XdpMode] {
+    pub fn modes(&self) -> &BTreeMap<String, XdpMode> {
         &self.modes
     }
 

@@ -14,6 +14,7 @@ use crate::{
     load::{Base, Loaded, load},
     pins::Pins,
     progress::Progress,
+    sys::strips_vlans,
 };
 
 /// What there was before.
@@ -97,7 +98,10 @@ impl Ready {
         };
         let mut loaded = load(order.source, base, progress)?;
         loaded.plan.manifest.forced = guarded(&before, &loaded, order.force)?;
-        let targets = attach::targets(&loaded.config.interfaces, &list_devices()?, pins)?;
+        let devices = list_devices()?;
+        let targets = attach::targets(&loaded.config, &devices, pins)?;
+        let warnings = attach::check_stripped(&loaded.config, &devices, strips_vlans)?;
+        loaded.config.warnings.extend(warnings);
         Ok(Self {
             before,
             loaded,

@@ -2,7 +2,7 @@
 
 #![expect(
     clippy::wildcard_enum_match_arm,
-    reason = "rtnetlink has hundreds of messages and attributes, of which three matter here"
+    reason = "rtnetlink has hundreds of messages and attributes, of which few matter here"
 )]
 
 use std::io;
@@ -12,7 +12,7 @@ use netlink_packet_core::{
 };
 use netlink_packet_route::{
     RouteNetlinkMessage,
-    link::{LinkAttribute, LinkMessage, LinkXdp, XdpAttached},
+    link::{InfoKind, LinkAttribute, LinkInfo, LinkMessage, LinkXdp, XdpAttached},
 };
 use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 
@@ -54,6 +54,8 @@ pub struct Device {
     pub name: String,
     /// The XDP program on it.
     pub xdp: Option<AttachedXdp>,
+    /// If it is a VLAN device, the index of the device that carries it.
+    pub vlan_of: Option<u32>,
 }
 
 /// How often a listing that devices came or went under is begun anew.
@@ -130,7 +132,24 @@ fn device(link: &LinkMessage) -> Option<Device> {
         index: link.header.index,
         name,
         xdp: xdp.and_then(attached),
+        vlan_of: vlan_of(&link.attributes),
     })
+}
+
+/// The index of the device that carries a VLAN device; nothing if that one is in another network namespace.
+fn vlan_of(attributes: &[LinkAttribute]) -> Option<u32> {
+    let is_vlan = attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(info) => info.contains(&LinkInfo::Kind(InfoKind::Vlan)),
+        _ => false,
+    });
+    let elsewhere = attributes
+        .iter()
+        .any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_)));
+    let lower = attributes.iter().find_map(|attribute| match attribute {
+        LinkAttribute::Link(index) => Some(*index),
+        _ => None,
+    });
+    lower.filter(|_| is_vlan && !elsewhere)
 }
 
 fn attached(attributes: &[LinkXdp]) -> Option<AttachedXdp> {
@@ -149,4 +168,20 @@ fn attached(attributes: &[LinkXdp]) -> Option<AttachedXdp> {
             _ => None,
         })?;
     Some(AttachedXdp { program, mode })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_vlan_device_is_known_by_its_kind_and_what_carries_it() {
+        let kind = |kind| LinkAttribute::LinkInfo(vec![LinkInfo::Kind(kind)]);
+        let lower = LinkAttribute::Link(7);
+        assert_eq!(vlan_of(&[lower.clone(), kind(InfoKind::Vlan)]), Some(7));
+        // The other end of a veth is no lower device.
+        assert_eq!(vlan_of(&[lower.clone(), kind(InfoKind::Veth)]), None);
+        let elsewhere = LinkAttribute::LinkNetNsId(0);
+        assert_eq!(vlan_of(&[lower, kind(InfoKind::Vlan), elsewhere]), None);
+    }
 }

@@ -271,10 +271,25 @@ impl Map {
     /// Reads every element of an array, in order. (Not as memory: the kernel maps it only for who may write, too.)
     pub fn read_all<V: Pod>(&self) -> io::Result<Vec<V>> {
         self.check::<u32>(size_of::<V>())?;
-        let mut values = vec![V::zeroed(); self.spec.max_entries as usize];
+        self.read_array(1)
+    }
+
+    /// Reads every element of a per-CPU array, in order: of each one value for every possible CPU.
+    pub fn read_all_per_cpu<V: Pod>(&self) -> io::Result<Vec<Vec<V>>> {
+        self.check::<u32>(size_of::<V>())?;
+        per_cpu_size::<V>()?;
+        let cpus = possible_cpus()?;
+        let values = self.read_array(cpus)?;
+        Ok(values.chunks(cpus).map(<[V]>::to_vec).collect())
+    }
+
+    /// Reads an array of which the kernel copies so many values an element.
+    fn read_array<V: Pod>(&self, copied: usize) -> io::Result<Vec<V>> {
+        let mut values = vec![V::zeroed(); self.spec.max_entries as usize * copied];
         let mut keys = [0u32; BATCH];
         let mut position = None;
-        for values in values.chunks_mut(BATCH) {
+        for values in values.chunks_mut(BATCH * copied) {
+            let elements = values.len() / copied;
             let mut next = [0u32];
             let mut attribute = bpf::Batch {
                 from: position
@@ -283,19 +298,19 @@ impl Map {
                 next: bpf::address_mut(&mut next),
                 keys: bpf::address_mut(&mut keys),
                 values: bpf::address_mut(values),
-                count: narrow(values.len())?,
+                count: narrow(elements)?,
                 map_fd: bpf::raw(self.fd.as_fd()),
                 ..Zeroable::zeroed()
             };
-            // SAFETY: both slices have room for `count` elements of the map's sizes, and arrays keep their position in
-            // a key.
+            // SAFETY: both slices have room for `count` elements of the map's sizes, per-CPU ones with a value for each
+            // possible CPU, and arrays keep their position in a key.
             match unsafe { bpf::call(Command::MapLookupBatch, &mut attribute) } {
                 Ok(_) => {}
                 // These were the last ones.
                 Err(error) if error.raw_os_error() == Some(libc::ENOENT) => {}
                 Err(error) => return Err(error),
             }
-            if attribute.count as usize != values.len() {
+            if attribute.count as usize != elements {
                 return Err(io::Error::other(
                     "the kernel returned too few elements of an array",
                 ));

@@ -7,10 +7,12 @@
 
 mod bpf;
 mod device;
+mod ethtool;
 mod link;
 mod map;
 mod mapping;
 
 pub use device::{AttachedXdp, Device, XdpMode, devices};
+pub use ethtool::strips_vlans;
 pub use link::XdpLink;
 pub use map::{Access, Map, MapKind, MapSpec};

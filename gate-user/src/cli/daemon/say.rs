@@ -55,7 +55,10 @@ pub(super) fn start(running: &Running) {
                 .map_or_else(String::new, |it| format!(", {it}"))
         ));
     }
-    for (it, mode) in manifest.interfaces.iter().zip(running.modes()) {
+    for it in &manifest.interfaces {
+        let Some(mode) = running.modes().get(&it.name) else {
+            continue;
+        };
         let fallback = it.mode == "auto" && *mode == XdpMode::Generic;
         let note = if fallback {
             " (the driver has no native XDP)"
@@ -64,7 +67,7 @@ pub(super) fn start(running: &Running) {
         };
         log(&format!(
             "{}: {}, {} mode{note}",
-            it.name,
+            it.label(),
             it.role,
             mode.name()
         ));

@@ -46,11 +46,11 @@ fn syntax_errors_have_a_place() {
 fn unknown_keys_are_named_with_the_nearest_and_all_accepted_ones() {
     bad(
         &format!("{ACCESS}[port25]\nactoin = \"observe\"\n"),
-        "9:1: unknown key `actoin` in [port25] | did you mean `action`? accepted keys: action, answer, relays, scope, unlisted",
+        "9:1: unknown key `actoin` in [port25] | did you mean `action`? accepted keys: action, answer, answer_from, relays, scope, throttle, unlisted",
     );
     bad(
         &format!("{ACCESS}[log]\n"),
-        "8:2: unknown key `log` in the configuration | accepted keys: access, class, counters, geoip, interface, lists, port25, submission",
+        "8:2: unknown key `log` in the configuration | accepted keys: access, answers, class, counters, geoip, interface, lists, port25, shapes, submission",
     );
     bad(
         &format!("{ACCESS}source_prefix = {{ v5 = 3 }}\n"),
@@ -76,8 +76,7 @@ fn refusing_submission_from_subscribers_is_not_expressible() {
 fn what_comes_later_is_refused_by_name() {
     for later in LATER {
         let title = later.title();
-        let (path, value) = title.split_once(" = ").unwrap_or((&title, "1"));
-        let (table, key) = path.split_once('.').unwrap_or(("", path));
+        let (table, key) = title.split_once('.').unwrap_or(("", &title));
         let header = [
             schema::INTERFACE,
             schema::PORT25,
@@ -92,7 +91,7 @@ fn what_comes_later_is_refused_by_name() {
         let line = if table.is_empty() {
             key.to_owned()
         } else {
-            format!("{key} = {value}")
+            format!("{key} = 1")
         };
         let found = problems(&format!("{header}\n{line}\n"), &[]);
         let expected = format!("`{title}` is not built yet | {}", later.hint);
@@ -106,11 +105,6 @@ fn what_comes_later_is_refused_by_name() {
     bad(
         &format!("{ACCESS}relays = []\n"),
         "8:1: `access.relays` is not built yet | leave it out: the relays of [port25] hold for every pool",
-    );
-    bad(
-        &format!("{ACCESS}answer = \"reset\"\n"),
-        "8:10: `access.answer = \"reset\"` is not built yet | write `answer = \"drop\"`: a refused client waits for its \
-         time-out",
     );
     bad(
         &format!("{ACCESS}[tags]\nmark_mask = 0xff\n"),
@@ -129,6 +123,9 @@ fn no_accepted_key_is_ignored() {
         schema::SUBMISSION,
         schema::GEOIP,
         schema::CLASS,
+        schema::ANSWERS,
+        schema::SHAPES,
+        schema::LISTS,
         schema::COUNTERS,
     ] {
         for key in table.keys {
@@ -186,11 +183,11 @@ fn words_are_told_with_the_accepted_ones() {
     );
     bad(
         &format!("{ACCESS}action = \"block\"\n"),
-        "8:10: `access.action` cannot be \"block\" | accepted values: \"observe\", \"enforce\"",
+        "8:10: `access.action` cannot be \"block\" | accepted values: \"observe\", \"throttle\", \"enforce\"",
     );
     bad(
         &format!("{ACCESS}answer = \"icmp\"\n"),
-        "8:10: `access.answer` cannot be \"icmp\" | accepted values: \"drop\"",
+        "8:10: `access.answer` cannot be \"icmp\" | accepted values: \"drop\", \"reset\", \"prohibited\"",
     );
 }
 
@@ -228,7 +225,7 @@ fn interfaces_have_usable_distinct_names() {
     bad(
         &format!("{ACCESS}[[interface]]\nname = \"eth1\"\nrole = \"access\"\n"),
         "9:8: a second interface is called `eth1`; the first one is at /etc/gate/gate.toml:2:8 | give one interface another \
-         name, or make one of the two",
+         name, make one of the two, or give each of them `vlans` of its own",
     );
 }
 
@@ -390,7 +387,7 @@ fn class_prefixes_are_in_one_class_and_have_no_deadline() {
 
 #[test]
 fn every_problem_is_told_in_the_order_of_the_file() {
-    let toml = "[port25]\nanswer = \"reset\"\nrelays = [\"10.0.0.1/8\", \"x\"]\nlog = 1\n[[interface]]\nrole = \"acess\"\n";
+    let toml = "[port25]\nanswer = \"icmp\"\nrelays = [\"10.0.0.1/8\", \"x\"]\nlog = 1\n[[interface]]\nrole = \"acess\"\n";
     let error = read(toml, &[]).unwrap_err();
     let places: Vec<_> = error
         .problems
@@ -400,6 +397,6 @@ fn every_problem_is_told_in_the_order_of_the_file() {
         .collect();
     assert_eq!(places, [(2, 10), (3, 11), (3, 25), (4, 1), (5, 1), (6, 8)]);
     assert!(error.to_string().starts_with(
-        "/etc/gate/gate.toml:2:10: `port25.answer = \"reset\"` is not built yet\n  hint: write `answer = \"drop\"`"
+        "/etc/gate/gate.toml:2:10: `port25.answer` cannot be \"icmp\"\n  hint: accepted values: \"drop\""
     ));
 }

@@ -24,7 +24,8 @@ fn the_documented_example_is_valid() {
     };
     assert_eq!(dynamic.treatment.action, Action::Enforce);
     assert_eq!((dynamic.source_v4, dynamic.source_v6), (32, 56));
-    assert_eq!(trial.treatment.action, Action::Observe);
+    assert_eq!(trial.treatment.action, Action::Throttle);
+    assert_eq!(trial.treatment.answer, Answer::Reset);
     assert_eq!(fixed.treatment, Treatment::EXEMPT);
     assert_eq!(
         fixed.prefixes[0].until,
@@ -57,7 +58,7 @@ fn defaults_are_as_documented() {
     let restricted = Treatment {
         policy: Policy::Restrict,
         action: Action::Observe,
-        answer: Answer::Drop,
+        answer: Answer::Reset,
     };
     assert_eq!(pool.treatment, restricted);
     assert_eq!((pool.source_v4, pool.source_v6), (32, 64));
@@ -84,18 +85,20 @@ fn the_hash_is_that_of_the_text() {
 #[test]
 fn pools_override_the_rule_for_port_25() {
     let config = good(&format!(
-        "[port25]\nunlisted = \"refuse\"\nscope = \"all\"\n{ACCESS}action = \"enforce\"\nanswer = \"drop\"\n"
+        "[port25]\nunlisted = \"refuse\"\nscope = \"all\"\nanswer = \"prohibited\"\n{ACCESS}action = \"enforce\"\nanswer = \"drop\"\n"
     ));
     assert_eq!(config.port25.scope, Scope::All);
     assert_eq!(config.port25.unlisted.policy, Policy::Restrict);
     assert_eq!(config.port25.unlisted.action, Action::Observe);
+    assert_eq!(config.port25.unlisted.answer, Answer::Prohibited);
     assert_eq!(config.pools[0].treatment.action, Action::Enforce);
+    assert_eq!(config.pools[0].treatment.answer, Answer::Drop);
 }
 
 #[test]
 fn an_access_interface_needs_no_pool_if_unlisted_sources_are_refused() {
     let config = good(
-        "[[interface]]\nname = \"eth1\"\nrole = \"access\"\n[port25]\nunlisted = \"refuse\"\naction = \"enforce\"\nanswer = \"drop\"\n",
+        "[[interface]]\nname = \"eth1\"\nrole = \"access\"\n[port25]\nunlisted = \"refuse\"\naction = \"enforce\"\n",
     );
     assert_eq!(config.port25.unlisted.action, Action::Enforce);
 }

@@ -1,10 +1,12 @@
 //! Whole configurations, good and bad, read from memory.
 
+mod answers;
 mod bad;
 mod good;
 mod guards;
 mod lists;
 mod pools;
+mod vlans;
 
 use std::{collections::HashMap, io, path::Path};
 

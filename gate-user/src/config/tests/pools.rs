@@ -5,24 +5,6 @@ use std::fmt::Write as _;
 use super::{ACCESS, bad, good, problems, warnings};
 
 #[test]
-fn to_refuse_an_answer_must_be_given() {
-    let because = "the default answer is `reset`, which is not built yet: it must be said what a refused client hears | add \
-                   `answer = \"drop\"`: a refused client hears nothing and waits for its time-out";
-    bad(
-        &format!("{ACCESS}action = \"enforce\"\n"),
-        &format!("8:10: `access.action = \"enforce\"` without an `answer`: {because}"),
-    );
-    // Once, though the pool inherits it.
-    bad(
-        &format!("{ACCESS}[port25]\naction = \"enforce\"\nunlisted = \"refuse\"\n"),
-        &format!("9:10: `port25.action = \"enforce\"` without an `answer`: {because}"),
-    );
-    good(&format!(
-        "{ACCESS}action = \"enforce\"\n[port25]\nanswer = \"drop\"\n"
-    ));
-}
-
-#[test]
 fn exempt_pools_have_neither_action_nor_answer() {
     assert_eq!(
         problems(

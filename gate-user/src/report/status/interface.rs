@@ -15,6 +15,13 @@ use crate::{
 #[derive(Clone, Debug, Serialize)]
 pub struct Interface {
     pub(super) name: String,
+    /// The VLANs that it is about; nothing if it is about every frame, or about `stripped` ones.
+    pub(super) vlans: Option<String>,
+    /// Whether it is about the frames that carry no VLAN ID.
+    pub(super) stripped: bool,
+    /// What the text calls it.
+    #[serde(skip)]
+    pub(super) label: String,
     pub(super) index: Option<u32>,
     pub(super) role: String,
     /// Where the program runs.
@@ -65,21 +72,26 @@ pub(super) fn interface(
         (Some(_), None) => Link::Open,
         (Some(_), Some(_)) => Link::Attached,
     };
-    match (state, device) {
-        (Link::Missing, _) | (_, None) => {
-            problems.push(format!("{name}: there is no such interface in this network namespace"));
-        }
-        (Link::Open, Some(_)) => problems.push(format!(
+    let problem = match (state, device) {
+        (Link::Missing, _) | (_, None) => Some(format!(
+            "{name}: there is no such interface in this network namespace"
+        )),
+        (Link::Open, Some(_)) => Some(format!(
             "{name}: open, nothing is judged on it; `gate reload` attaches it again, or `gate run` where no daemon runs"
         )),
-        (Link::Attached, Some(device)) if device.name != *name => problems.push(format!(
+        (Link::Attached, Some(device)) if device.name != *name => Some(format!(
             "{name}: is called {} now; write that into the configuration, then `gate reload`, or `gate run` where no daemon runs",
             device.name
         )),
-        (Link::Attached, Some(_)) => {}
-    }
+        (Link::Attached, Some(_)) => None,
+    };
+    // Once a device, whatever its VLANs are.
+    problems.extend(problem.filter(|it| !problems.contains(it)));
     Ok(Interface {
         name: name.clone(),
+        vlans: named.vlans.clone(),
+        stripped: named.stripped,
+        label: named.label(),
         index: device.map(|device| device.index),
         role: named.role.clone(),
         mode: judging.map(|xdp| xdp.mode.name()),

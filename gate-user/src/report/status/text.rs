@@ -61,7 +61,7 @@ impl Report for Status {
                     (Some(mode), _) => mode.to_owned(),
                 };
                 table.row([
-                    it.name.clone(),
+                    it.label.clone(),
                     index,
                     it.role.clone(),
                     it.state.name().to_owned(),

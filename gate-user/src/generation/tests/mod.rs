@@ -1,5 +1,7 @@
 //! From configuration text to decisions, without a kernel.
 
+mod settings;
+
 use std::{io, net::IpAddr, path::Path};
 
 use gate_common::{
@@ -28,7 +30,6 @@ name = "eth0"
 role = "uplink"
 [port25]
 action = "enforce"
-answer = "drop"
 relays = ["192.0.2.25"]
 [geoip]
 databases = ["country.mmdb"]
