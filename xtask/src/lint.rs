@@ -11,11 +11,12 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 
 use crate::{
-    abi, apt, command, data,
+    abi, apt, captures, command, data,
     needs::{self, Group},
     object::{self, Object},
     say,
     setup::{self, Bpf},
+    vm,
     workspace::Workspace,
 };
 
@@ -27,7 +28,7 @@ const DEBIAN_CLIPPY: &str = "rust-web-clippy";
 
 type Check = (&'static str, fn(&Workspace) -> Result<()>);
 
-const CHECKS: [Check; 7] = [
+const CHECKS: [Check; 8] = [
     ("format", format),
     ("clippy", clippy),
     ("clippy of the BPF crates", clippy_bpf),
@@ -35,6 +36,7 @@ const CHECKS: [Check; 7] = [
     ("bans, licences, sources", deny),
     ("ABI", abi::check_history),
     ("country databases", data::check),
+    ("captures", captures::check),
 ];
 
 /// The subcommand.
@@ -99,11 +101,18 @@ fn format(workspace: &Workspace) -> Result<()> {
 }
 
 fn clippy(workspace: &Workspace) -> Result<()> {
-    command::run(
-        workspace
-            .cargo()
-            .args(["clippy", "--all-targets", "--", "-D", "warnings"]),
-    )
+    // All that are tested by default, and the one that is not.
+    let nic = ["--package", "gate-tests", "--test", vm::NIC];
+    [&["--all-targets"][..], &nic]
+        .into_iter()
+        .try_for_each(|targets| {
+            let mut clippy = workspace.cargo();
+            clippy
+                .arg("clippy")
+                .args(targets)
+                .args(["--", "-D", "warnings"]);
+            command::run(&mut clippy)
+        })
 }
 
 /// Clippy of the toolchain that compiles the object: another one could neither read its `core` nor know its intrinsics.

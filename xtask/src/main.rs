@@ -8,7 +8,9 @@ mod abi;
 mod apt;
 mod bench;
 mod build;
+mod captures;
 mod command;
+mod conformance;
 mod data;
 mod demo;
 mod linker;
@@ -59,6 +61,7 @@ enum Task {
     Demo(demo::Arguments),
     Bench(bench::Arguments),
     Test(test::Arguments),
+    Conformance(conformance::Arguments),
     Vm(vm::Arguments),
     /// Checks formatting, clippy, documentation, dependencies, ABI and data
     Lint,
@@ -85,6 +88,7 @@ fn start(task: Task) -> Result<ExitCode> {
         Task::Run(arguments) => run::run(workspace, &arguments),
         Task::Demo(arguments) => demo::run(workspace, &arguments),
         Task::Bench(arguments) => bench::run(workspace, &arguments),
+        Task::Conformance(arguments) => conformance::run(workspace, &arguments),
         Task::Test(arguments) => test::run(workspace, &arguments),
         Task::Vm(arguments) => vm::run(workspace, &arguments),
         Task::Lint => lint::run(workspace).map(done),

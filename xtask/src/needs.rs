@@ -14,6 +14,8 @@ pub(crate) enum Group {
     Run,
     /// Network namespaces with real sockets: the demo and the end-to-end tests.
     Lab,
+    /// Compare the parser with tshark's.
+    Conformance,
     /// Other kernels in qemu.
     Vm,
     /// Formatting, clippy, licences, data.
@@ -29,6 +31,7 @@ impl Group {
             Self::Build => "build",
             Self::Run => "run",
             Self::Lab => "lab",
+            Self::Conformance => "conformance",
             Self::Vm => "vm",
             Self::Lint => "lint",
             Self::Data => "data",
@@ -50,26 +53,51 @@ const NEEDS: &[Need] = &[
     Need {
         command: "xz",
         package: "xz-utils",
-        groups: &[Group::Run, Group::Lab, Group::Lint, Group::Data],
-        why: "packs and unpacks the country database",
+        groups: &[
+            Group::Run,
+            Group::Lab,
+            Group::Conformance,
+            Group::Vm,
+            Group::Lint,
+            Group::Data,
+        ],
+        why: "packs and unpacks country databases and captures, unpacks drivers",
     },
     Need {
         command: "ip",
         package: "iproute2",
-        groups: &[Group::Lab],
-        why: "makes namespaces and veth pairs",
+        groups: &[Group::Lab, Group::Vm],
+        why: "makes namespaces and the links in them",
     },
     Need {
         command: "ethtool",
         package: "ethtool",
-        groups: &[Group::Lab],
-        why: "sets the offloads of a veth pair",
+        groups: &[Group::Lab, Group::Vm],
+        why: "sets the offloads of a veth pair, shows those of a NIC",
     },
     Need {
         command: "nsenter",
         package: "util-linux",
         groups: &[Group::Lab],
         why: "enters a namespace without losing bpffs",
+    },
+    Need {
+        command: "unshare",
+        package: "util-linux",
+        groups: &[Group::Vm],
+        why: "gives a virtual machine a network of its own",
+    },
+    Need {
+        command: "tshark",
+        package: "tshark",
+        groups: &[Group::Conformance],
+        why: "is the decoder that the parser is compared with",
+    },
+    Need {
+        command: "nmap",
+        package: "nmap",
+        groups: &[Group::Lab],
+        why: "scans the lab as attackers would",
     },
     Need {
         command: "qemu-system-x86_64",

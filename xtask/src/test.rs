@@ -7,7 +7,17 @@ use std::{env, process::ExitCode};
 
 use anyhow::Result;
 
-use crate::{command, needs::Group, prepare, say, stream, tally::Tally, vm, workspace::Workspace};
+use crate::{
+    captures, command,
+    needs::{self, Group},
+    prepare, say, stream,
+    tally::Tally,
+    vm,
+    workspace::Workspace,
+};
+
+/// The environment variable with the directory of the unpacked captures.
+const CAPTURES: &str = "GATE_CAPTURES";
 
 /// Sets up, builds, and runs all tests, the privileged ones as root
 #[derive(clap::Args)]
@@ -44,14 +54,9 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         say::step("--no-vm: the other kernels are left out");
     } else {
         stages.extend(
-            vm::run_all(
-                workspace,
-                &prepared.built.object,
-                &vm::default_series(),
-                filter,
-            )
-            .into_iter()
-            .map(|(series, outcome)| Stage::new(format!("kernel {series}"), outcome)),
+            vm::run_all(workspace, &prepared.built, &vm::default_series(), filter)
+                .into_iter()
+                .map(|(series, outcome)| Stage::new(format!("kernel {series}"), outcome)),
         );
     }
     let no_skips = *no_skips || env::var_os("CI").is_some_and(|value| value == "true");
@@ -69,6 +74,13 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
     }
     test.arg("--").args(filter);
     prepared.tell(&mut test);
+    if let Err(error) = needs::ensure(Group::Conformance) {
+        say::step(format_args!(
+            "the comparison with tshark will be skipped: {}",
+            say::chain(&error)
+        ));
+    }
+    test.env(CAPTURES, captures::unpack(workspace)?);
     let mut tally = Tally::default();
     let status = stream::run(&mut test, "", |line| {
         if let Some(one) = Tally::parse(line) {

@@ -1,4 +1,4 @@
-//! The initramfs: busybox, the test programs with their libraries, the BPF object, and an init that runs them all.
+//! The initramfs: busybox, drivers, the gate, the test programs, the libraries of them all, and an init that runs the tests.
 
 use std::{
     fs,
@@ -9,55 +9,88 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 
-use crate::{command, say, workspace::Workspace};
+use super::{
+    NIC, TABLES, driver,
+    nic::{Nics, PEER, VARIABLE},
+};
+use crate::{build::Built, command, say, workspace::Workspace};
 
 /// What init writes before it switches the machine off; the exit code follows.
 pub(crate) const SENTINEL: &str = "gate-vm: exit ";
 
-/// Packs the image and returns its path.
-pub(crate) fn pack(
-    workspace: &Workspace,
-    programs: &[PathBuf],
-    object: &Path,
-    filter: &[String],
-) -> Result<PathBuf> {
-    let directory = workspace.target.join("vm");
-    let root = directory.join("root");
-    // From scratch: a program or library of an earlier run must not slip in.
-    let _ = fs::remove_dir_all(&root);
-    for name in [
-        "bin", "dev", "etc", "proc", "run", "sys", "tests", "tmp", "var",
-    ] {
-        let path = root.join(name);
-        fs::create_dir_all(&path).with_context(|| format!("cannot create {}", path.display()))?;
+/// What is in every guest's image.
+pub(crate) struct Root(PathBuf);
+
+impl Root {
+    /// Collects it; `programs` are the test programs, with their names.
+    pub(crate) fn new(
+        workspace: &Workspace,
+        programs: &[(&str, PathBuf)],
+        built: &Built,
+        filter: &[String],
+    ) -> Result<Self> {
+        let Built { gate, object } = built;
+        let root = workspace.target.join("vm").join("root");
+        // From scratch: a program or library of an earlier run must not slip in.
+        let _ = fs::remove_dir_all(&root);
+        for name in [
+            "bin", "dev", "etc", "proc", "run", "sys", "tests", "tmp", "var",
+        ] {
+            make(&root.join(name))?;
+        }
+        for name in ["busybox", "ethtool"] {
+            let program =
+                command::find(name).with_context(|| format!("{name} is gone from PATH"))?;
+            copy(&program, &root.join("bin").join(name))?;
+            // None for Debian's busybox-static; its plain busybox is linked dynamically.
+            copy_libraries(&program, &root)?;
+        }
+        symlink("busybox", root.join("bin/sh")).context("cannot link bin/sh")?;
+        copy(object, &root.join("gate.o"))?;
+        copy(gate, &root.join("bin/gate"))?;
+        copy_libraries(gate, &root)?;
+        for (name, program) in programs {
+            // Debug information is most of a test program's size, and the image lies in the guest's memory.
+            command::run(
+                Command::new("strip")
+                    .args(["--strip-debug", "-o"])
+                    .arg(root.join("tests").join(name))
+                    .arg(program),
+            )?;
+            copy_libraries(program, &root)?;
+        }
+        let init = root.join("init");
+        fs::write(&init, init_script(filter))
+            .and_then(|()| fs::set_permissions(&init, fs::Permissions::from_mode(0o755)))
+            .with_context(|| format!("cannot write {}", init.display()))?;
+        Ok(Self(root))
     }
-    let busybox = command::find("busybox").context("busybox is gone from PATH")?;
-    copy(&busybox, &root.join("bin/busybox"))?;
-    // None for Debian's busybox-static; its plain busybox is linked dynamically.
-    copy_libraries(&busybox, &root)?;
-    symlink("busybox", root.join("bin/sh")).context("cannot link bin/sh")?;
-    copy(object, &root.join("gate.o"))?;
-    for program in programs {
-        let name = program
-            .file_name()
-            .with_context(|| format!("{} has no file name", program.display()))?;
-        // Debug information is most of a test program's size, and the image lies in the guest's memory.
-        command::run(
-            Command::new("strip")
-                .args(["--strip-debug", "-o"])
-                .arg(root.join("tests").join(name))
-                .arg(program),
-        )?;
-        copy_libraries(program, &root)?;
+
+    /// Packs it with the drivers of `nics` out of `modules`, and returns the image's path.
+    pub(crate) fn pack(
+        &self,
+        workspace: &Workspace,
+        modules: &Path,
+        nics: &Nics,
+    ) -> Result<PathBuf> {
+        let Self(root) = self;
+        let directory = root.join("modules");
+        // Those of another kernel.
+        let _ = fs::remove_dir_all(&directory);
+        make(&directory)?;
+        for (index, name) in nics.modules().enumerate() {
+            // The shell, too, sorts by these numbers.
+            driver::copy(
+                modules,
+                name,
+                &directory.join(format!("{index:02}-{name}.ko")),
+            )?;
+        }
+        let image = root.with_file_name("initramfs.cpio");
+        archive(root, &image)?;
+        say::step(format_args!("packed {}", workspace.show(&image)));
+        Ok(image)
     }
-    let init = root.join("init");
-    fs::write(&init, init_script(filter))
-        .and_then(|()| fs::set_permissions(&init, fs::Permissions::from_mode(0o755)))
-        .with_context(|| format!("cannot write {}", init.display()))?;
-    let image = directory.join("initramfs.cpio");
-    archive(&root, &image)?;
-    say::step(format_args!("packed {}", workspace.show(&image)));
-    Ok(image)
 }
 
 /// The guest's first and only script. Statements that may fail on one kernel or another (a file system it lacks) do not stop it: the
@@ -71,7 +104,7 @@ fn init_script(filter: &[String]) -> String {
     format!(
         "#!/bin/sh
 /bin/busybox --install -s /bin
-export PATH=/bin HOME=/tmp RUST_BACKTRACE=1 GATE_BPF_OBJECT=/gate.o
+export PATH=/bin HOME=/tmp RUST_BACKTRACE=1 GATE_BPF_OBJECT=/gate.o GATE_BIN=/bin/gate
 mount -t proc proc /proc
 mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
@@ -80,9 +113,23 @@ mount -t tmpfs tmpfs /run
 mount -t bpf bpf /sys/fs/bpf
 ip link set lo up
 echo \"kernel $(uname -r)\"
+for module in /modules/*.ko; do
+    [ ! -e \"$module\" ] || insmod \"$module\"
+done
+# The interface with a hardware address.
+interface() {{
+    for link in /sys/class/net/*; do
+        [ \"$(cat \"$link/address\")\" != \"$1\" ] || basename \"$link\"
+    done
+}}
 code=0
-for program in /tests/*; do
-    \"$program\" {arguments} || code=$?
+/tests/{TABLES} {arguments} || code=$?
+# ADDRESS/MODE/SPREAD of each; where there is none, the program says that it skips everything.
+for nic in $(echo \"${{{VARIABLE}:--}}\" | tr ',' ' '); do
+    address=${{nic%%/*}} rest=${{nic#*/}}
+    export GATE_NIC=$(interface \"$address\") GATE_NIC_PEER=$(interface {PEER})
+    export GATE_NIC_MODE=${{rest%/*}} GATE_NIC_SPREAD=${{rest#*/}}
+    /tests/{NIC} {arguments} || code=$?
 done
 echo \"{SENTINEL}$code\"
 poweroff -f
@@ -128,6 +175,10 @@ fn paths(ldd: &str) -> Vec<PathBuf> {
                 .map(PathBuf::from)
         })
         .collect()
+}
+
+fn make(directory: &Path) -> Result<()> {
+    fs::create_dir_all(directory).with_context(|| format!("cannot create {}", directory.display()))
 }
 
 fn copy(from: &Path, to: &Path) -> Result<()> {

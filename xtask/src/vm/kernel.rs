@@ -1,4 +1,4 @@
-//! A kernel of a series, out of Debian's newest package of it.
+//! A kernel of a series with its drivers, out of Debian's newest package of it.
 //!
 //! Names of kernel packages carry exact versions, and old ones leave the archive: none is written down here, the newest match is taken.
 
@@ -12,8 +12,16 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::{apt, command, say, workspace::Workspace};
 
+/// What is in a kernel's package.
+pub(crate) struct Kernel {
+    /// What qemu boots.
+    pub(crate) image: PathBuf,
+    /// The directory of its modules.
+    pub(crate) modules: PathBuf,
+}
+
 /// The newest kernel of `series` (`6.1`), fetched into the cache if it is not there.
-pub(crate) fn ensure(workspace: &Workspace, series: &str) -> Result<PathBuf> {
+pub(crate) fn ensure(workspace: &Workspace, series: &str) -> Result<Kernel> {
     let package = if let Some(package) = newest_known(series)? {
         package
     } else {
@@ -26,9 +34,9 @@ pub(crate) fn ensure(workspace: &Workspace, series: &str) -> Result<PathBuf> {
         })?
     };
     let directory = workspace.cache.join("kernels").join(&package);
-    let kernel = directory.join("vmlinuz");
-    if kernel.is_file() {
-        return Ok(kernel);
+    let files = directory.join("files");
+    if files.is_dir() {
+        return Kernel::in_package(&files);
     }
     say::step(format_args!(
         "fetching {package} into {}",
@@ -41,8 +49,17 @@ pub(crate) fn ensure(workspace: &Workspace, series: &str) -> Result<PathBuf> {
         apt::update()?;
         download(&package, &directory)?;
     }
-    unpack(&directory, &kernel)?;
-    Ok(kernel)
+    unpack(&directory, &files)?;
+    Kernel::in_package(&files)
+}
+
+impl Kernel {
+    fn in_package(files: &Path) -> Result<Self> {
+        Ok(Self {
+            image: only(&files.join("boot"), |name| name.starts_with("vmlinuz-"))?,
+            modules: only(&files.join("lib/modules"), |_| true)?,
+        })
+    }
 }
 
 fn newest_known(series: &str) -> Result<Option<String>> {
@@ -93,24 +110,23 @@ fn download(package: &str, directory: &Path) -> Result<()> {
     )
 }
 
-/// Takes the kernel out of the package in `directory` and leaves nothing else there.
-fn unpack(directory: &Path, kernel: &Path) -> Result<()> {
+/// Puts what is in the package in `directory` into `files`, and leaves nothing else there.
+fn unpack(directory: &Path, files: &Path) -> Result<()> {
     let archive = only(directory, |name| name.starts_with("linux-image-"))?;
-    let contents = directory.join("contents");
+    // Under another name until all of it is there.
+    let partial = directory.join("partial");
     command::run(
         Command::new("dpkg-deb")
             .arg("--extract")
             .arg(&archive)
-            .arg(&contents),
+            .arg(&partial),
     )?;
-    let image = only(&contents.join("boot"), |name| name.starts_with("vmlinuz-"))?;
-    fs::rename(&image, kernel).with_context(|| format!("cannot move {}", image.display()))?;
-    fs::remove_dir_all(&contents)
+    fs::rename(&partial, files)
         .and_then(|()| fs::remove_file(&archive))
         .with_context(|| format!("cannot tidy {}", directory.display()))
 }
 
-/// The file in `directory` whose name fits.
+/// The entry of `directory` whose name fits.
 fn only(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf> {
     let entries =
         fs::read_dir(directory).with_context(|| format!("cannot read {}", directory.display()))?;
@@ -121,7 +137,7 @@ fn only(directory: &Path, fits: impl Fn(&str) -> bool) -> Result<PathBuf> {
         }
     }
     bail!(
-        "{} holds no kernel: the package is built otherwise than expected",
+        "{} holds nothing of a kernel: the package is built otherwise than expected",
         directory.display()
     )
 }

@@ -1,26 +1,31 @@
 //! One boot: qemu's serial line goes through, prefixed, and is read for results; a guest that hangs is ended.
 
-use std::{path::Path, process::Command, time::Duration};
+use std::{path::Path, time::Duration};
 
 use anyhow::{Result, bail, ensure};
 
-use super::initramfs::SENTINEL;
+use super::{
+    initramfs::SENTINEL,
+    nic::{Nics, PROCESSORS},
+};
 use crate::{command, stream, tally::Tally};
 
 /// Far more than a boot and the suites take, even emulated on a busy machine.
 const LIMIT: Duration = Duration::from_mins(10);
 
 /// Boots `kernel` on `image`, runs what is in it, and counts.
-pub(crate) fn boot(series: &str, kernel: &Path, image: &Path) -> Result<Tally> {
-    let mut qemu = Command::new("qemu-system-x86_64");
-    qemu.args(["-accel", "tcg", "-m", "1024", "-smp", "2"])
+pub(crate) fn boot(series: &str, kernel: &Path, image: &Path, nics: &Nics) -> Result<Tally> {
+    let mut qemu = nics.qemu();
+    qemu.args(["-accel", "tcg", "-m", "1024"])
+        .args(["-smp", &PROCESSORS.to_string()])
         .args(["-display", "none", "-serial", "stdio", "-monitor", "none"])
-        .args(["-nic", "none", "-no-reboot", "-kernel"])
+        .args(["-no-reboot", "-kernel"])
         .arg(kernel)
         .arg("-initrd")
         .arg(image)
         // panic=-1 reboots at once, and -no-reboot turns that into an end: no guest hangs in a panic.
-        .args(["-append", "console=ttyS0 panic=-1 quiet"]);
+        // The kernel hands on to init what it does not know.
+        .args(["-append", &format!("console=ttyS0 panic=-1 quiet {}", nics.describe())]);
     let mut tally = Tally::default();
     let mut exit = None;
     let status = stream::run_within(&mut qemu, &format!("[{series}] "), LIMIT, |line| {

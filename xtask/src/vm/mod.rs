@@ -1,20 +1,23 @@
-//! `cargo xtask vm`: the BPF tables under other kernels than this machine's.
+//! `cargo xtask vm`: the BPF tables under other kernels than this machine's, and the gate on NICs.
 //!
-//! Debian's cloud kernels boot in qemu on a small initramfs (busybox, the test programs, the libraries they need) and switch
-//! themselves off. Emulated, not KVM: it works everywhere, in a container too, and a boot takes about eight seconds all the same.
+//! Debian's cloud kernels boot in qemu on a small initramfs (busybox, drivers, the gate, the test programs, the libraries they need) and
+//! switch themselves off. Emulated, not KVM: it works everywhere, and a boot takes about eight seconds all the same.
 
+mod driver;
 mod initramfs;
 mod kernel;
 mod machine;
+mod nic;
 
-use std::{path::Path, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use self::nic::Nics;
 use crate::{
+    build::{self, Built},
     command,
     needs::{self, Group},
-    object::{self, Object},
     say,
     tally::Tally,
     workspace::Workspace,
@@ -23,10 +26,12 @@ use crate::{
 /// The kernels `gate` promises to work on, beside the one that runs: the floor and Debian's newer one.
 const SERIES: [&str; 2] = ["6.1", "6.12"];
 
-/// The test programs that need nothing but a kernel, in package `gate-tests`.
-const SUITES: [&str; 1] = ["prog_run"];
+/// The test program of package `gate-tests` that needs nothing but a kernel.
+const TABLES: &str = "prog_run";
+/// The one that needs a NIC, and another one to send to it from; `cargo test` leaves it out.
+pub(crate) const NIC: &str = "nic";
 
-/// Runs the BPF tables under other kernels in qemu
+/// Runs the BPF tables under other kernels in qemu, and the gate on their NICs
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Kernel series of Debian's cloud images
@@ -45,9 +50,9 @@ pub(crate) fn default_series() -> Vec<String> {
 /// The subcommand.
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let Arguments { kernels, filter } = arguments;
-    let object = object::ensure(workspace, Object::Shipped)?;
+    let built = build::ensure_built(workspace)?;
     let mut code = ExitCode::SUCCESS;
-    for (series, outcome) in run_all(workspace, &object, kernels, filter) {
+    for (series, outcome) in run_all(workspace, &built, kernels, filter) {
         match outcome {
             Ok(Tally {
                 passed,
@@ -73,26 +78,32 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
 /// Boots each of `series` and runs the suites; one that fails does not keep the next from its turn.
 pub(crate) fn run_all(
     workspace: &Workspace,
-    object: &Path,
+    built: &Built,
     series: &[String],
     filter: &[String],
 ) -> Vec<(String, Result<Tally>)> {
-    let image = ready().and_then(|()| {
+    let root = ready().and_then(|()| {
         let programs = programs(workspace)?;
-        initramfs::pack(workspace, &programs, object, filter)
+        initramfs::Root::new(workspace, &programs, built, filter)
     });
     series
         .iter()
         .map(|series| {
-            let outcome = match &image {
-                Ok(image) => kernel::ensure(workspace, series)
-                    .and_then(|kernel| machine::boot(series, &kernel, image)),
+            let outcome = match &root {
+                Ok(root) => run_one(workspace, root, series),
                 // One cause, told for every kernel it keeps from booting; the error itself cannot be cloned.
                 Err(error) => Err(anyhow::anyhow!("{}", say::chain(error))),
             };
             (series.clone(), outcome)
         })
         .collect()
+}
+
+fn run_one(workspace: &Workspace, root: &initramfs::Root, series: &str) -> Result<Tally> {
+    let kernel = kernel::ensure(workspace, series)?;
+    let nics = Nics::of(series, &kernel.modules)?;
+    let image = root.pack(workspace, &kernel.modules, &nics)?;
+    machine::boot(series, &kernel.image, &image, &nics)
 }
 
 fn ready() -> Result<()> {
@@ -111,7 +122,8 @@ fn ready() -> Result<()> {
 }
 
 /// Compiles the suites and asks cargo where it put them.
-fn programs(workspace: &Workspace) -> Result<Vec<std::path::PathBuf>> {
+fn programs(workspace: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
+    let suites = [TABLES, NIC];
     let mut build = workspace.cargo();
     build.args([
         "test",
@@ -120,36 +132,36 @@ fn programs(workspace: &Workspace) -> Result<Vec<std::path::PathBuf>> {
         "--package",
         "gate-tests",
     ]);
-    for suite in SUITES {
+    for suite in suites {
         build.args(["--test", suite]);
     }
     build.stderr(std::process::Stdio::inherit());
     let messages = command::capture(&mut build)?;
-    let found = executables(&messages)?;
-    ensure!(
-        found.len() == SUITES.len(),
-        "`{}` named {} programs instead of {}",
-        command::describe(&build),
-        found.len(),
-        SUITES.len()
-    );
-    Ok(found)
+    suites
+        .into_iter()
+        .map(|suite| {
+            let program = executable(&messages, suite)?
+                .with_context(|| format!("`{}` named no {suite}", command::describe(&build)))?;
+            Ok((suite, program))
+        })
+        .collect()
 }
 
-/// The programs among cargo's messages, one JSON object a line.
-fn executables(messages: &str) -> Result<Vec<std::path::PathBuf>> {
-    let mut found = Vec::new();
+/// The test program `name` among cargo's messages, one JSON object a line.
+fn executable(messages: &str, name: &str) -> Result<Option<PathBuf>> {
     for line in messages.lines() {
         let message: serde_json::Value =
             serde_json::from_str(line).context("cargo wrote a message that is no JSON")?;
-        if message.get("reason").and_then(|reason| reason.as_str()) == Some("compiler-artifact")
+        let text = |path| message.pointer(path).and_then(serde_json::Value::as_str);
+        if text("/reason") == Some("compiler-artifact")
             && message.pointer("/profile/test") == Some(&serde_json::Value::Bool(true))
-            && let Some(path) = message.get("executable").and_then(|path| path.as_str())
+            && text("/target/name") == Some(name)
+            && let Some(path) = text("/executable")
         {
-            found.push(path.into());
+            return Ok(Some(path.into()));
         }
     }
-    Ok(found)
+    Ok(None)
 }
 
 #[cfg(test)]
@@ -157,14 +169,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_test_programs_are_told_from_libraries_and_binaries() {
-        let messages = r#"{"reason":"compiler-artifact","profile":{"test":false},"executable":null}
-{"reason":"compiler-artifact","profile":{"test":false},"executable":"/t/demo"}
-{"reason":"compiler-artifact","profile":{"test":true},"executable":"/t/prog_run-1"}
+    fn a_test_program_is_told_from_others_and_from_binaries() {
+        let messages = r#"{"reason":"compiler-artifact","target":{"name":"t"},"profile":{"test":false},"executable":null}
+{"reason":"compiler-artifact","target":{"name":"nic"},"profile":{"test":false},"executable":"/t/nic"}
+{"reason":"compiler-artifact","target":{"name":"prog_run"},"profile":{"test":true},"executable":"/t/prog_run-1"}
+{"reason":"compiler-artifact","target":{"name":"nic"},"profile":{"test":true},"executable":"/t/nic-1"}
 {"reason":"build-finished","success":true}"#;
         assert_eq!(
-            executables(messages).unwrap(),
-            [std::path::PathBuf::from("/t/prog_run-1")]
+            executable(messages, "nic").unwrap(),
+            Some(PathBuf::from("/t/nic-1"))
         );
+        assert_eq!(executable(messages, "oracle").unwrap(), None);
     }
 }
