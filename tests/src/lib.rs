@@ -5,13 +5,15 @@
 //! | [`lab`] | an ISP in namespaces: subscribers, a router, mail hosts, the Internet; servers, clients, a witness of what was sent |
 //! | [`gate`] | the program under test from outside: its command line, its JSON, its daemon |
 //! | [`matrix`] | who may reach whom on which port: the table, the run, the verdict on each row |
+//! | [`conformance`] | captures that other people made, read by the gate and by tshark |
 //! | [`packets`] | frames for the tests that need no lab, written by a packet library |
+//! | [`wire`] | frames on interfaces of this machine, past its network stack |
 //! | [`exec`] | other programs: bounded in time, and out of the terminal's reach |
 //! | [`pin`] | what the kernel itself says about pinned BPF objects, and foreign ones to put in the way |
 //! | [`privilege`], [`residue`], [`interrupt`] | may this process make a lab, what is left of it, must it end now |
 //!
-//! Nothing in this library links the gate: the program is a file that is run (`GATE_BIN`), and what it says is held against what
-//! clients and servers saw. A test that shares no code with what it tests cannot agree with its mistakes.
+//! Nothing in this library links the gate: the program is a file that is run (`GATE_BIN`), its parser a function that is handed in, and what
+//! they say is held against what clients and servers, or tshark, saw. A test that shares no code with what it tests cannot agree with its mistakes.
 //!
 //! Everything made is named after this process (`gate-PID...`) and removed on drop: at the end, on an error, on a
 //! panic, and on Ctrl-C, which only sets a flag that every wait looks at.
@@ -25,6 +27,7 @@
     )
 )]
 
+pub mod conformance;
 pub mod exec;
 pub mod gate;
 pub mod interrupt;
@@ -34,5 +37,6 @@ pub mod packets;
 pub mod pin;
 pub mod privilege;
 pub mod residue;
+pub mod wire;
 
 use clap as _;

@@ -98,8 +98,6 @@ pub fn passing_program() -> Result<OwnedFd> {
 /// An XDP program of these instructions.
 pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
     const XDP: u32 = 6;
-    /// `BPF_XDP`, which a link wants its next program to be for if its first one was.
-    const TO_A_DEVICE: u32 = 37;
     #[repr(C)]
     struct Load {
         kind: u32,
@@ -126,6 +124,27 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
         attach_type: TO_A_DEVICE,
     };
     bpf(PROG_LOAD, &attributes).context("cannot load an XDP program")
+}
+
+/// Attaches `program` in the driver of the interface with this index of this thread's network namespace, for as long as the link
+/// lives that this returns.
+pub(crate) fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
+    /// `XDP_FLAGS_DRV_MODE`
+    const IN_THE_DRIVER: u32 = 1 << 2;
+    #[repr(C)]
+    struct Create {
+        program: i32,
+        interface: u32,
+        attach_type: u32,
+        flags: u32,
+    }
+    let attributes = Create {
+        program: program.as_raw_fd(),
+        interface,
+        attach_type: TO_A_DEVICE,
+        flags: IN_THE_DRIVER,
+    };
+    bpf(LINK_CREATE, &attributes).context("cannot attach an XDP program")
 }
 
 /// Puts `program` in the place of what the link pinned at `path` runs.
@@ -256,11 +275,15 @@ struct Named {
     flags: u32,
 }
 
+/// `BPF_XDP`, which a link wants its next program to be for if its first one was.
+const TO_A_DEVICE: u32 = 37;
+
 const MAP_CREATE: libc::c_long = 0;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
 const PROG_TEST_RUN: libc::c_long = 10;
+const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
 
 /// A command of `bpf(2)` that returns a descriptor.

@@ -1,11 +1,11 @@
-//! A second opinion on a hundred thousand packets: written from the RFCs and the configuration's reference, sharing no code with the gate.
+//! A second opinion on every shape a packet can take: written from the RFCs and the configuration's reference, sharing no code with the gate.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | `reading` | what a frame is, by a reading of the RFCs that consumes slices |
 //! | `library` | what a packet library makes of the same frame, wherever it has an opinion |
 //! | `rules` | what becomes of it: lists that are scanned from end to end |
-//! | `world`, `packets`, `random` | configurations and packets at random, from one seed |
+//! | `world`, `packets`, `compose`, `random` | configurations and packets at random, from one seed |
 //! | `host`, `device` | the gate's own answers: its decision in this process, and its program in the kernel |
 //! | `census` | how many packets of each kind there were, and what became of them |
 //!
@@ -13,6 +13,8 @@
 
 #[path = "oracle/census.rs"]
 mod census;
+#[path = "oracle/compose.rs"]
+mod compose;
 #[path = "oracle/device.rs"]
 mod device;
 #[path = "oracle/host.rs"]

@@ -5,7 +5,9 @@
 //! | `rows` | the table: packets, and verdicts written by hand from the RFCs that each row names |
 //! | `generations` | one generation after another, and while packets run |
 //! | `swap` | several look-ups of one packet, while its tables change |
+//! | `limits` | answers, and token buckets over several packets |
 //! | `lpm` | prefix tables against the kernel's own longest-prefix match |
+//! | `threat_model` | the table of shapes in `docs/threat-model.md`, which is made from the code and from `rows` |
 //! | `budget` | how many instructions the verifier goes through |
 //! | `configurations` | the configurations of the table, from `tests/fixtures` |
 //! | `bench`, `kernel` | the loaded program, its maps, and a trial for each row |
@@ -29,6 +31,8 @@ mod generations;
     reason = "each of the two suites uses a part"
 )]
 mod kernel;
+#[path = "prog_run/limits.rs"]
+mod limits;
 #[path = "prog_run/lpm.rs"]
 mod lpm;
 #[path = "prog_run/rows/mod.rs"]
@@ -39,6 +43,8 @@ mod lpm;
 mod rows;
 #[path = "prog_run/swap.rs"]
 mod swap;
+#[path = "prog_run/threat_model.rs"]
+mod threat_model;
 
 use std::process::ExitCode;
 
@@ -57,6 +63,8 @@ fn main() -> ExitCode {
         generations::trials(&bench),
         swap::trials(&bench),
         lpm::trials(&bench),
+        limits::trials(&bench),
+        threat_model::trials(),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

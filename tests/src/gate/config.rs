@@ -8,9 +8,10 @@ use std::{
 };
 
 use anyhow::{Context as _, Result};
+use nix::errno::Errno;
 
 use crate::{
-    lab::{Family, HOME, Lab, Role, Who},
+    lab::{Addresses, Family, HOME, Lab, Role, Seen, Who},
     matrix::Profile,
 };
 
@@ -35,6 +36,58 @@ impl Display for Mode {
             Self::Generic => "generic",
             Self::Auto => "auto",
         })
+    }
+}
+
+/// What refused clients are to hear.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// A TCP reset.
+    Reset,
+    /// ICMP "communication administratively prohibited".
+    Prohibited,
+    /// Nothing.
+    Drop,
+}
+
+impl Answer {
+    /// What a client makes of it, according to Linux.
+    #[must_use]
+    pub fn heard(self, family: Family) -> Seen {
+        match (self, family) {
+            (Self::Reset, _) => Seen::Refused(Errno::ECONNREFUSED),
+            (Self::Prohibited, Family::V4) => Seen::Refused(Errno::EHOSTUNREACH),
+            (Self::Prohibited, Family::V6) => Seen::Refused(Errno::EACCES),
+            (Self::Drop, _) => Seen::NoAnswer,
+        }
+    }
+}
+
+impl Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Reset => "reset",
+            Self::Prohibited => "prohibited",
+            Self::Drop => "drop",
+        })
+    }
+}
+
+/// So many events in so much time, and so many at once.
+#[derive(Clone, Copy, Debug)]
+pub struct Limit {
+    /// How many.
+    pub limit: u32,
+    /// `second`, `minute`, `hour` or `day`.
+    pub per: &'static str,
+    /// How many at once.
+    pub burst: u32,
+}
+
+impl Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, per, burst } = self;
+        write!(f, "{{ limit = {limit}, per = \"{per}\", burst = {burst} }}")
     }
 }
 
@@ -75,10 +128,22 @@ pub struct Config {
     pub title: String,
     /// Name and role of each interface.
     pub interfaces: Vec<(&'static str, Role)>,
+    /// More keys for every access interface, a line each.
+    pub access_keys: &'static str,
     /// How to attach to them.
     pub mode: Mode,
-    /// `observe` or `enforce`.
+    /// `observe`, `throttle` or `enforce`.
     pub action: &'static str,
+    /// What refused clients hear.
+    pub answer: Answer,
+    /// Where ICMP comes from; the refused destination if nothing is said.
+    pub answer_from: Option<Addresses>,
+    /// What a throttled source may open.
+    pub throttle: Option<Limit>,
+    /// How many answers there are for a source, where it is not the default.
+    pub answers_source: Option<Limit>,
+    /// How many there are in all, where it is not the default.
+    pub answers_total: Option<Limit>,
     /// `syn` or `all`.
     pub scope: &'static str,
     /// Destinations that are open on port 25.
@@ -105,8 +170,14 @@ impl Config {
                 .iter()
                 .filter_map(|who| Some((who.interface(), who.role()?)))
                 .collect(),
+            access_keys: "",
             mode,
             action: "enforce",
+            answer: Answer::Reset,
+            answer_from: None,
+            throttle: None,
+            answers_source: None,
+            answers_total: None,
             scope: "syn",
             relays: Vec::new(),
             unlisted: "pass",
@@ -152,6 +223,7 @@ impl Config {
     /// The same for an ISP of this profile.
     pub fn profile(mut self, lab: &Lab, profile: Profile) -> Result<Self> {
         self.title = profile.to_string();
+        self.answer = profile.answer();
         self.relays = match profile {
             Profile::Closed => Vec::new(),
             Profile::Listed => host_prefixes(lab, Who::OwnMail)?,
@@ -197,8 +269,14 @@ impl Display for Config {
         let Self {
             title,
             interfaces,
+            access_keys,
             mode,
             action,
+            answer,
+            answer_from,
+            throttle,
+            answers_source,
+            answers_total,
             scope,
             relays,
             unlisted,
@@ -209,15 +287,33 @@ impl Display for Config {
         } = self;
         writeln!(f, "# {title}")?;
         for (name, role) in interfaces {
+            let keys = match role {
+                Role::Access => access_keys,
+                Role::Uplink => "",
+            };
             let role = role.name();
             writeln!(
                 f,
-                "\n[[interface]]\nname = \"{name}\"\nrole = \"{role}\"\nmode = \"{mode}\""
+                "\n[[interface]]\nname = \"{name}\"\nrole = \"{role}\"\nmode = \"{mode}\"\n{keys}"
             )?;
         }
         writeln!(f, "\n[port25]\naction   = \"{action}\"")?;
-        writeln!(f, "answer   = \"drop\"\nscope    = \"{scope}\"")?;
+        writeln!(f, "answer   = \"{answer}\"\nscope    = \"{scope}\"")?;
+        if let Some(Addresses { v4, v6 }) = answer_from {
+            writeln!(f, "answer_from = {{ v4 = \"{v4}\", v6 = \"{v6}\" }}")?;
+        }
+        if let Some(throttle) = throttle {
+            writeln!(f, "throttle = {throttle}")?;
+        }
         writeln!(f, "relays   = {}\nunlisted = \"{unlisted}\"", List(relays))?;
+        if answers_source.is_some() || answers_total.is_some() {
+            writeln!(f, "\n[answers]")?;
+        }
+        for (key, limit) in [("source", answers_source), ("total", answers_total)] {
+            if let Some(limit) = limit {
+                writeln!(f, "{key} = {limit}")?;
+            }
+        }
         for pool in pools {
             write!(f, "\n{pool}")?;
         }

@@ -15,11 +15,12 @@ use anyhow::{Context as _, Result, ensure};
 use serde::de::DeserializeOwned;
 
 pub use self::{
-    config::{Class, Config, Mode, Pool},
+    config::{Answer, Class, Config, Limit, Mode, Pool},
     daemon::Daemon,
     report::{
-        Change, ClassPackets, Counters, CountryPackets, Flow, InterfacePackets, InterfaceState,
-        Listed, Lookup, Packets, PoolPackets, ReasonPackets, Reload, SourcePackets, Status, Step,
+        AnswerPackets, Change, ClassPackets, Counters, CountryPackets, Flow, InterfacePackets,
+        InterfaceState, LimitEvents, Listed, Lookup, Packets, PoolPackets, ReasonPackets, Reload,
+        SourcePackets, Status, Step,
     },
 };
 use crate::{
@@ -47,13 +48,14 @@ pub fn path_from(variable: &str) -> Result<PathBuf> {
         })
 }
 
-/// The program, in one router, with one directory of pins.
+/// The program, in one place, with one directory of pins.
 #[derive(Clone, Copy, Debug)]
 pub struct Gate<'a> {
     program: &'a Path,
     pins: &'a Path,
     scratch: &'a Path,
-    netns: &'a NetNs,
+    /// Where this process is, if nothing else is said.
+    netns: Option<&'a NetNs>,
 }
 
 impl<'a> Gate<'a> {
@@ -64,7 +66,18 @@ impl<'a> Gate<'a> {
             program,
             pins: lab.pins(),
             scratch: lab.scratch(),
-            netns: lab.router(),
+            netns: Some(lab.router()),
+        }
+    }
+
+    /// `program` where this process is, with `pins` and, for its socket, a directory of its own.
+    #[must_use]
+    pub fn here(program: &'a Path, pins: &'a Path, scratch: &'a Path) -> Self {
+        Self {
+            program,
+            pins,
+            scratch,
+            netns: None,
         }
     }
 
@@ -89,7 +102,9 @@ impl<'a> Gate<'a> {
             .arg(self.pins)
             .args(arguments)
             .env("RUNTIME_DIRECTORY", self.sockets());
-        self.netns.contain(&mut command);
+        if let Some(netns) = self.netns {
+            netns.contain(&mut command);
+        }
         command
     }
 
@@ -102,9 +117,12 @@ impl<'a> Gate<'a> {
     /// What one would type to get the same.
     #[must_use]
     pub fn typed(&self, arguments: &str) -> String {
+        let within = self
+            .netns
+            .map(|netns| format!("nsenter --net=/run/netns/{} ", netns.name()))
+            .unwrap_or_default();
         format!(
-            "nsenter --net=/run/netns/{} {} --pins {} {arguments}",
-            self.netns.name(),
+            "{within}{} --pins {} {arguments}",
             self.program.display(),
             self.pins.display()
         )

@@ -28,6 +28,10 @@ pub struct Counters {
     pub verdicts: Packets,
     /// The same by reason; those that are not zero.
     pub reasons: Vec<ReasonPackets>,
+    /// What came of answers to refused clients; what came up.
+    pub answers: Vec<AnswerPackets>,
+    /// What limits said; those that were asked.
+    pub limits: Vec<LimitEvents>,
     /// The same by interface.
     pub interfaces: Vec<InterfacePackets>,
     /// The same by pool.
@@ -40,6 +44,25 @@ pub struct Counters {
     pub sources: Sources,
 }
 
+impl Counters {
+    /// How many answers came out as `answered`.
+    #[must_use]
+    pub fn answered(&self, answered: &str) -> u64 {
+        let of_word = |it: &&AnswerPackets| it.answered == answered;
+        self.answers.iter().find(of_word).map_or(0, |it| it.packets)
+    }
+
+    /// How many packets got `verdict` for `reason`.
+    #[must_use]
+    pub fn judged(&self, verdict: &str, reason: &str) -> u64 {
+        let of_words = |it: &&ReasonPackets| it.verdict == verdict && it.reason == reason;
+        self.reasons
+            .iter()
+            .find(of_words)
+            .map_or(0, |it| it.packets)
+    }
+}
+
 /// One reason's share.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 pub struct ReasonPackets {
@@ -49,6 +72,28 @@ pub struct ReasonPackets {
     pub reason: String,
     /// How many.
     pub packets: u64,
+}
+
+/// Answers that came out in one way.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct AnswerPackets {
+    /// In which.
+    pub answered: String,
+    /// How many.
+    pub packets: u64,
+}
+
+/// What one kind of limit said.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct LimitEvents {
+    /// The kind.
+    pub limit: String,
+    /// Events within it.
+    pub within: u64,
+    /// Events over it.
+    pub over: u64,
+    /// Events that found it busy.
+    pub contended: u64,
 }
 
 /// One interface's share.

@@ -49,6 +49,10 @@ impl fmt::Display for Seen {
             Self::Open(_) => f.pad("open"),
             Self::Silent(_) => f.pad("silent"),
             Self::NoAnswer => f.pad("no answer"),
+            // As strerror(3) has it, in a word or two.
+            Self::Refused(Errno::ECONNREFUSED) => f.pad("refused"),
+            Self::Refused(Errno::EHOSTUNREACH) => f.pad("no route"),
+            Self::Refused(Errno::EACCES) => f.pad("denied"),
             Self::Refused(errno) => f.pad(&format!("{errno:?}")),
         }
     }

@@ -16,9 +16,11 @@ mod client;
 mod country;
 mod flood;
 mod host;
+mod line;
 mod netns;
 mod server;
 mod tap;
+mod wire;
 mod wiring;
 mod witness;
 
@@ -26,7 +28,7 @@ use std::{
     collections::BTreeMap,
     fs::Permissions,
     net::{IpAddr, SocketAddr},
-    os::unix::fs::PermissionsExt as _,
+    os::{fd::OwnedFd, unix::fs::PermissionsExt as _},
     path::Path,
     process,
     sync::atomic::{AtomicU32, Ordering},
@@ -44,9 +46,11 @@ pub use self::{
     country::{Country, Database, HOME, Roamers},
     flood::{Flood, Progress},
     host::{Role, Who},
+    line::{Encapsulation, Line},
     netns::NetNs,
     server::{Accepted, PORTS, Server},
     tap::Tap,
+    wire::{Arrived, Wire},
     witness::Witness,
 };
 use crate::interrupt;
@@ -95,6 +99,8 @@ struct Host {
     addresses: Addresses,
     server: Server,
     witness: Witness,
+    /// What lets it hear answers to what it sends.
+    _listens: OwnedFd,
     // Last: what lives in the namespace goes before it does.
     netns: NetNs,
 }
@@ -131,12 +137,14 @@ impl Lab {
             wiring::connect(&router, who.interface(), &netns, addresses)?;
             let server = Server::new(&netns)?;
             let witness = Witness::new(&netns)?;
+            let listens = wiring::listen(&netns)?;
             hosts.insert(
                 who,
                 Host {
                     addresses,
                     server,
                     witness,
+                    _listens: listens,
                     netns,
                 },
             );
@@ -240,6 +248,24 @@ impl Lab {
         flood::sent(&self.host(who)?.netns)
     }
 
+    /// The link of `who`, frame by frame.
+    pub fn wire(&self, who: Who) -> Result<Wire> {
+        Wire::new(&self.host(who)?.netns, wiring::UPLINK)
+    }
+
+    /// Puts `who` behind an access line of another kind, for as long as that lives.
+    pub fn line(&self, who: Who, encapsulation: Encapsulation) -> Result<Line> {
+        let router = wiring::link_address(&self.router, who.interface())?;
+        Line::new(&self.host(who)?.netns, &router, encapsulation)
+    }
+
+    /// Destination and source of a frame that `who` sends to the router.
+    pub fn link_addresses(&self, who: Who) -> Result<[[u8; 6]; 2]> {
+        let router = wiring::link_address(&self.router, who.interface())?;
+        let own = wiring::link_address(&self.host(who)?.netns, wiring::UPLINK)?;
+        Ok([octets(&router)?, octets(&own)?])
+    }
+
     /// What the servers of `who` have accepted so far.
     pub fn accepted(&self, who: Who) -> Result<Accepted> {
         Ok(self.host(who)?.server.accepted())
@@ -273,4 +299,16 @@ impl Lab {
             .get(&who)
             .with_context(|| format!("{who} is not in the lab"))
     }
+}
+
+/// The six octets of a link address in text.
+fn octets(address: &str) -> Result<[u8; 6]> {
+    let octets: Vec<u8> = address
+        .split(':')
+        .map(|octet| u8::from_str_radix(octet, 16))
+        .collect::<Result<_, _>>()?;
+    octets
+        .try_into()
+        .ok()
+        .with_context(|| format!("{address} is no link address"))
 }

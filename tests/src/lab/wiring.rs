@@ -1,12 +1,13 @@
 //! Links, addresses, routes and switches of the lab.
 
-use std::{collections::BTreeMap, fs, process::Command};
+use std::{collections::BTreeMap, fs, os::fd::OwnedFd, process::Command};
 
 use anyhow::{Context as _, Result};
+use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
 
 use super::{Addresses, NetNs};
-use crate::exec;
+use crate::{exec, pin};
 
 /// The router's own address on every link. All hosts have the same gateway, as subscribers of one router do.
 const GATEWAY_V4: &str = "169.254.0.1";
@@ -47,12 +48,54 @@ pub(super) fn connect(
 ) -> Result<()> {
     switch(host, QUIET)?;
     router.ip(&router_side(interface, host.name(), addresses))?;
-    host.ip(&host_side(addresses))?;
-    // An XDP program that answers through XDP_TX reaches a veth peer only when that has GRO on.
-    let mut ethtool = Command::new("ethtool");
-    ethtool.args(["-K", UPLINK, "gro", "on"]);
-    host.contain(&mut ethtool);
-    exec::tool(&mut ethtool, "").map(drop)
+    host.ip(&host_side(addresses))
+}
+
+/// Makes `host` take what an XDP program of the router sends back to it by `XDP_TX`, for as long as what this returns lives. A
+/// veth device queues such frames for its peer in any case, but wakes it only where that has an XDP program of its own:
+/// GRO, which makes the queue, is not enough (`veth_xdp_flush` in drivers/net/veth.c).
+pub(super) fn listen(host: &NetNs) -> Result<OwnedFd> {
+    let program = pin::passing_program()?;
+    host.run(|| pin::attach(&program, if_nametoindex(UPLINK)?))?
+}
+
+/// Sends everything that `host` has to say through `device`, to a router whose link address is `router`. The routes go when
+/// the device does.
+pub(super) fn divert(host: &NetNs, device: &str, router: &str) -> Result<()> {
+    let own = link_address(host, UPLINK)?;
+    host.ip(&format!(
+        "link set {device} address {own}\n\
+         link set {device} up\n\
+         neigh add {GATEWAY_V4} lladdr {router} dev {device}\n\
+         neigh add {GATEWAY_V6} lladdr {router} dev {device}\n\
+         route add 0.0.0.0/1 via {GATEWAY_V4} dev {device} onlink\n\
+         route add 128.0.0.0/1 via {GATEWAY_V4} dev {device} onlink\n\
+         route add ::/1 via {GATEWAY_V6} dev {device}\n\
+         route add 8000::/1 via {GATEWAY_V6} dev {device}\n"
+    ))
+}
+
+/// The link address of an interface.
+pub(super) fn link_address(netns: &NetNs, interface: &str) -> Result<String> {
+    #[derive(Deserialize)]
+    struct Link {
+        address: String,
+    }
+    let mut ip = Command::new("ip");
+    ip.args([
+        "-n",
+        netns.name(),
+        "-json",
+        "link",
+        "show",
+        "dev",
+        interface,
+    ]);
+    let links: Vec<Link> = serde_json::from_str(&exec::tool(&mut ip, "")?)?;
+    let link = links.into_iter().next();
+    Ok(link
+        .with_context(|| format!("{} has no {interface}", netns.name()))?
+        .address)
 }
 
 /// Each interface with an XDP program, and the program's id, from `ip link`.

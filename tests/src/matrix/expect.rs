@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::gate::Answer;
+
 /// What Japanese ISPs publish, in its two forms.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Profile {
@@ -14,6 +16,15 @@ pub enum Profile {
 impl Profile {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Closed, Self::Listed];
+
+    /// What refused clients hear.
+    #[must_use]
+    pub fn answer(self) -> Answer {
+        match self {
+            Self::Closed => Answer::Drop,
+            Self::Listed => Answer::Reset,
+        }
+    }
 
     /// One word for it.
     #[must_use]

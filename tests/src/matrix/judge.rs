@@ -32,29 +32,33 @@ pub struct Observed {
     pub tag: Option<Tag>,
 }
 
-/// What is wrong with `attempt` where a connection should come about (`open`), or should not.
-pub(super) fn attempt_faults(open: bool, attempt: Attempt) -> Vec<String> {
+/// What is wrong with `attempt` where a connection should come about, or be refused so that the client sees `refused`.
+pub(super) fn attempt_faults(refused: Option<Seen>, attempt: Attempt) -> Vec<String> {
     let Attempt { seen, accepted } = attempt;
-    let as_expected = match seen {
-        Seen::Open(_) => open,
-        Seen::NoAnswer => !open,
-        Seen::Silent(_) | Seen::Refused(_) => false,
+    let as_expected = match refused {
+        Some(refused) => seen == refused,
+        None => matches!(seen, Seen::Open(_)),
     };
     let mut faults = Vec::new();
     if !as_expected {
-        let expected = if open { "open" } else { "no answer" };
+        let expected = refused.map_or("open".to_owned(), |refused| refused.to_string());
         faults.push(format!("the client saw {seen}, not {expected}"));
     }
-    if accepted != u64::from(open) {
+    if accepted != u64::from(refused.is_none()) {
         faults.push(format!("the server accepted {accepted} connections"));
     }
     faults
 }
 
-/// What is wrong where the gate was to do what `expect` says.
-pub(super) fn faults(expect: Expect, attempt: Attempt, observed: &Observed) -> Vec<String> {
+/// What is wrong where the gate was to do what `expect` says, and a refused client sees `refused`.
+pub(super) fn faults(
+    expect: Expect,
+    refused: Seen,
+    attempt: Attempt,
+    observed: &Observed,
+) -> Vec<String> {
     let Observed { reasons, tag } = observed;
-    let mut faults = attempt_faults(expect.is_open(), attempt);
+    let mut faults = attempt_faults((!expect.is_open()).then_some(refused), attempt);
     if !reasons.are(expect.counted()) {
         let expected = match expect.counted() {
             Some((verdict, reason)) => format!("1 {verdict}/{reason}"),
@@ -97,7 +101,13 @@ mod tests {
         )),
         accepted: 1,
     };
+    const REFUSED: Seen = Seen::Refused(nix::errno::Errno::ECONNREFUSED);
     const CLOSED: Attempt = Attempt {
+        seen: REFUSED,
+        accepted: 0,
+    };
+    /// Gone without an answer, where there should have been one.
+    const LOST: Attempt = Attempt {
         seen: Seen::NoAnswer,
         accepted: 0,
     };
@@ -157,7 +167,7 @@ mod tests {
             (TAGGED, OPEN, tag("foreign", "US")),
         ] {
             assert_eq!(
-                faults(expect, attempt, &observed),
+                faults(expect, REFUSED, attempt, &observed),
                 Vec::<String>::new(),
                 "{expect:?}"
             );
@@ -168,7 +178,8 @@ mod tests {
     fn a_leak_a_wrong_reason_and_a_wrong_tag_are_faults() {
         for (what, count, expect, attempt, observed) in [
             ("leak", 2, Expect::Refused, OPEN, refused()),
-            ("half open", 1, Expect::Refused, HALF, refused()),
+            ("half open", 2, Expect::Refused, HALF, refused()),
+            ("no answer", 1, Expect::Refused, LOST, refused()),
             ("blocked", 2, Expect::Untouched, CLOSED, nothing()),
             (
                 "reason",
@@ -196,7 +207,7 @@ mod tests {
             ),
             ("tag", 2, Expect::Untouched, OPEN, tag("foreign", "US")),
         ] {
-            let found = faults(expect, attempt, &observed);
+            let found = faults(expect, REFUSED, attempt, &observed);
             assert_eq!(found.len(), count, "{what}: {found:?}");
         }
     }

@@ -166,7 +166,7 @@ pub fn control(lab: &Lab) -> Result<Run> {
             expect: Expect::Untouched,
             attempt,
             observed: Observed::default(),
-            faults: attempt_faults(true, attempt),
+            faults: attempt_faults(None, attempt),
         })
     });
     start.run(lab, accounts.collect::<Result<_>>()?, None)
@@ -180,6 +180,7 @@ pub fn guarded(lab: &Lab, gate: Gate<'_>, database: &Database, profile: Profile)
     let mut accounts = Vec::new();
     for case in Case::all() {
         let expect = case.row.expect(profile);
+        let refused = profile.answer().heard(case.family);
         let attempt = attempt(lab, case)?;
         let after = gate.counters()?;
         let observed = Observed {
@@ -190,7 +191,7 @@ pub fn guarded(lab: &Lab, gate: Gate<'_>, database: &Database, profile: Profile)
         accounts.push(Account {
             case,
             expect,
-            faults: faults(expect, attempt, &observed),
+            faults: faults(expect, refused, attempt, &observed),
             attempt,
             observed,
         });

@@ -28,10 +28,22 @@ impl V4 {
 
     /// With `words` 32-bit words of options, at most ten: no-operation (RFC 791 section 3.1).
     #[must_use]
-    pub fn options(mut self, words: usize) -> Self {
-        let options = vec![1; 4 * words];
-        self.header.options = Ipv4Options::try_from(options.as_slice())
+    pub fn options(self, words: usize) -> Self {
+        self.options_raw(&vec![1; 4 * words])
+    }
+
+    /// With these options, at most ten 32-bit words of them.
+    #[must_use]
+    pub fn options_raw(mut self, options: &[u8]) -> Self {
+        self.header.options = Ipv4Options::try_from(options)
             .expect("an IPv4 header has room for ten words of options");
+        self
+    }
+
+    /// With this identification, by which fragments of a packet know each other.
+    #[must_use]
+    pub fn identification(mut self, identification: u16) -> Self {
+        self.header.identification = identification;
         self
     }
 

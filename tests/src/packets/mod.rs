@@ -13,15 +13,17 @@
 //! because no honest host sends it, is made by editing a good frame: [`put`] and [`cut`]. Frames are not padded to Ethernet's minimum:
 //! the last byte of the packet is the last byte of the frame, where a read too far shows.
 
+mod encapsulation;
 mod ethernet;
 mod ipv4;
 mod ipv6;
 mod transport;
 
+pub use encapsulation::{PppoeSession, gre, labels, llc};
 pub use ethernet::{DOT1AD, DOT1Q, Ethernet, QINQ_9100};
 pub use ipv4::V4;
 pub use ipv6::{Extension, V6};
-pub use transport::{flag, icmp, sctp, tcp, tcp_with_options, udp};
+pub use transport::{checked, flag, icmp, sctp, tcp, tcp_with_options, udp};
 
 /// Protocol numbers, from IANA's registry.
 pub mod protocol {

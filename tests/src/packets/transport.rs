@@ -1,6 +1,10 @@
-//! What IP carries. Checksums are left at zero: the gate reads none, and no host ever gets these.
+//! What IP carries. Checksums are left at zero, since the gate reads none; what a host is to accept is [`checked`].
 
-use etherparse::{Icmpv4Header, Icmpv4Type, TcpHeader, UdpHeader};
+use std::net::IpAddr;
+
+use etherparse::{Icmpv4Header, Icmpv4Type, TcpHeader, UdpHeader, checksum::Sum16BitWords};
+
+use super::{protocol, put};
 
 /// The flags of a TCP header (RFC 9293 section 3.1).
 pub mod flag {
@@ -49,6 +53,34 @@ fn header(source: u16, destination: u16, flags: u8) -> TcpHeader {
     header.ece = flags & flag::ECE != 0;
     header.cwr = flags & flag::CWR != 0;
     header
+}
+
+/// `segment`, a TCP header and data, with the checksum that it has between these two hosts.
+#[must_use]
+pub fn checked(source: IpAddr, destination: IpAddr, segment: Vec<u8>) -> Vec<u8> {
+    let segment = put(segment, 16, &[0, 0]);
+    let sum = match (source, destination) {
+        (IpAddr::V4(source), IpAddr::V4(destination)) => Sum16BitWords::new()
+            .add_4bytes(source.octets())
+            .add_4bytes(destination.octets()),
+        (source, destination) => Sum16BitWords::new()
+            .add_16bytes(v6(source))
+            .add_16bytes(v6(destination)),
+    };
+    let length = u32::try_from(segment.len()).expect("a segment has 64 KiB at most");
+    let sum = sum
+        .add_2bytes([0, protocol::TCP])
+        .add_4bytes(length.to_be_bytes())
+        .add_slice(&segment)
+        .ones_complement();
+    put(segment, 16, &sum.to_ne_bytes())
+}
+
+fn v6(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V4(address) => address.to_ipv6_mapped().octets(),
+        IpAddr::V6(address) => address.octets(),
+    }
 }
 
 /// A UDP datagram with `length` octets of data.

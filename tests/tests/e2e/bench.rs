@@ -3,13 +3,15 @@
 use std::{
     io::{self, Write as _},
     path::PathBuf,
+    process::Command,
     sync::Arc,
     time::Duration,
 };
 
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gate_tests::{
-    gate::{self, Config, Daemon, GATE_BIN, GATE_MMDB, Gate, Mode},
+    exec,
+    gate::{self, Answer, Config, Daemon, GATE_BIN, GATE_MMDB, Gate, Mode},
     interrupt,
     lab::{self, Database, Family, Lab, Seen, Who},
     privilege,
@@ -120,9 +122,21 @@ impl<'a> Bench<'a> {
         Gate::new(&self.tools.program, &self.lab)
     }
 
-    /// A configuration with the small database, to be changed.
+    /// A configuration with the small database, to be changed. Refused clients hear nothing: those that knock all the time
+    /// would meet the limit on answers, and what they hear would say little.
     pub(crate) fn config(&self) -> Result<Config> {
-        Config::of(&self.lab, self.tools.small.path(), Mode::Native)
+        let mut config = Config::of(&self.lab, self.tools.small.path(), Mode::Native)?;
+        config.answer = Answer::Drop;
+        Ok(config)
+    }
+
+    /// Gives the link of `who` so many queues to send from. With more than one, the driver of the router's end refuses a program:
+    /// it has one to receive in.
+    pub(crate) fn queues(&self, who: Who, count: u32) -> Result<()> {
+        let mut ethtool = Command::new("ethtool");
+        ethtool.args(["-L", "eth0", "tx", &count.to_string()]);
+        self.lab.netns(who)?.contain(&mut ethtool);
+        exec::tool(&mut ethtool, "").map(drop)
     }
 
     /// Starts the gate with `config`.

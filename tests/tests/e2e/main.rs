@@ -9,7 +9,10 @@
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
-//! | `answers` | what the commands that only read say, held against other witnesses |
+//! | `reports` | what the commands that only read say, held against other witnesses |
+//! | `answers` | what refused clients hear, in every encapsulation, octet by octet; and who hears nothing |
+//! | `throttle` | so many connections of a source pass, and no more |
+//! | `evasion` | what somebody with root on an access line could send instead |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
 //!
 //! A trial needs root, and `GATE_BIN` and `GATE_MMDB` from `cargo xtask test`. Where these are missing it is reported
@@ -24,13 +27,16 @@ mod answers;
 mod bad_input;
 mod bench;
 mod database;
+mod evasion;
 mod lab;
 mod promises;
 mod recovery;
 mod reload;
+mod reports;
 mod restart;
 mod rules;
 mod swap;
+mod throttle;
 
 use std::process::ExitCode;
 
@@ -52,7 +58,10 @@ fn main() -> ExitCode {
         reload::trials(&found),
         swap::trials(&found),
         rules::trials(&found),
+        reports::trials(&found),
         answers::trials(&found),
+        throttle::trials(&found),
+        evasion::trials(&found),
         bad_input::trials(&found),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()

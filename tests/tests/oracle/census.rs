@@ -8,28 +8,41 @@ use std::{
 
 use anyhow::{Result, ensure};
 
-use crate::{packets, rules::Fate};
+use crate::{
+    packets::{self, Frame, LARGE_KIND},
+    rules::Fate,
+};
 
-/// How many of each kind of packet, and of each verdict and reason, there must have been.
-const LEAST: u64 = 40;
+/// How many of each kind of packet and of each outcome there must have been.
+const LEAST: u64 = 10;
 
-/// Every verdict and reason that a packet can get while a generation is in force.
-const OUTCOMES: [&str; 37] = [
+/// Every verdict and reason that a packet can get while a generation is in force, and every edit.
+const OUTCOMES: [&str; 51] = [
     "not judged",
     "total passed exempt",
     "total passed no_role",
     "total passed relay",
     "total passed unlisted",
+    "total passed within_limit",
     "total refused restricted",
     "total refused unlisted",
+    "total refused over_limit",
+    "total refused source_routed",
+    "total refused too_many_tags",
     "total refused tiny_fragment",
     "total refused overlapping_fragment",
     "total refused too_many_extensions",
+    "total refused too_many_labels",
+    "total refused bad_length",
     "total observed restricted",
     "total observed unlisted",
+    "total observed source_routed",
+    "total observed too_many_tags",
     "total observed tiny_fragment",
     "total observed overlapping_fragment",
     "total observed too_many_extensions",
+    "total observed too_many_labels",
+    "total observed bad_length",
     "total tagged class_country",
     "total tagged class_prefix",
     "total tagged class_unknown",
@@ -43,13 +56,17 @@ const OUTCOMES: [&str; 37] = [
     "total unparsed overlapping_fragment",
     "total unparsed too_many_extensions",
     "total unparsed truncated_extension",
-    "total unparsed pppoe_session",
-    "total unparsed mpls",
-    "total unparsed tunnel",
+    "total unparsed unread_ppp",
+    "total unparsed too_many_labels",
+    "total unparsed unread_tunnel",
+    "total unparsed unread_mpls",
+    "total unparsed nested_tunnel",
+    "total unparsed bad_length",
     "edit none",
     "edit octets",
     "edit bits",
     "edit cut",
+    "edit every cut",
     "edit longer",
     "edit length",
 ];
@@ -60,15 +77,24 @@ pub(crate) struct Census(BTreeMap<String, u64>);
 
 impl Census {
     /// Takes a packet down: its kind, what was done to it, what became of it.
-    pub(crate) fn take(&mut self, kind: &str, edit: &str, fate: &Fate) {
+    pub(crate) fn take(&mut self, frame: &Frame, fate: &Fate) {
         let outcome = fate.lines.first().map_or("not judged", String::as_str);
-        for what in [&format!("kind {kind}"), &format!("edit {edit}"), outcome] {
-            *self.0.entry(what.to_owned()).or_default() += 1;
+        self.count(outcome);
+        self.count(&format!("kind {}", frame.kind));
+        self.count(&format!("edit {}", frame.edit));
+    }
+
+    /// Takes down something else that happened.
+    pub(crate) fn count(&mut self, what: &str) {
+        if let Some(count) = self.0.get_mut(what) {
+            *count += 1;
+        } else {
+            self.0.insert(what.to_owned(), 1);
         }
     }
 
-    /// Prints the counts, and makes sure that nothing was missed.
-    pub(crate) fn finish(&self, packets: u64) -> Result<()> {
+    /// Prints the counts, and makes sure that there was enough of everything, of `more` too.
+    pub(crate) fn finish(&self, packets: u64, more: &[&str]) -> Result<()> {
         let mut text = format!("{packets} packets\n");
         for (what, count) in &self.0 {
             let _ = writeln!(text, "  {count:>7} {what}");
@@ -77,8 +103,11 @@ impl Census {
         let _ = io::stdout().write_all(text.as_bytes());
         let kinds = packets::KINDS
             .iter()
-            .map(|(kind, _)| format!("kind {kind}"));
-        for what in kinds.chain(OUTCOMES.map(str::to_owned)) {
+            .map(|(kind, _)| *kind)
+            .chain([LARGE_KIND])
+            .map(|kind| format!("kind {kind}"));
+        let others = OUTCOMES.iter().chain(more).map(|it| (*it).to_owned());
+        for what in kinds.chain(others) {
             let count = self.0.get(&what).copied().unwrap_or(0);
             ensure!(
                 count >= LEAST,

@@ -2,24 +2,48 @@
 
 use std::collections::BTreeSet;
 
-use anyhow::{Result, bail, ensure};
-use jiff::Timestamp;
+use anyhow::{Context as _, Result, bail, ensure};
+use gate_common::abi::{BucketKey, FlowKey, FlowTag, Source, SourceKey, maps};
+use gate_user::sys::Map;
 
 use crate::{
     census::Census,
-    host::{Host, hex},
+    host::{Host, Judgement, hex},
     kernel::{Action, Change, Device, LOOPBACK, SHORTEST, Tally},
-    packets::{self, Frame},
+    packets::{Frame, Packets},
     random::Random,
-    rules::{Fate, Side},
+    rules::Side,
     world::{self, TIMES, World},
 };
 
-/// How many configurations there are, and how many times the share of each side there are packets at each time.
+/// How many configurations there are.
 const WORLDS: u64 = 12;
-const SHARES: usize = 51;
+/// How many packets there are at least.
+const PACKETS: u64 = 1_000_000;
+/// How many packets are counted together.
+const BATCH: usize = 500;
 
-/// The two do the same with every packet, and count the same for every batch of them.
+/// What comes of answers, and what buckets say. That there is no room for an answer is rare.
+const ANSWERS: [&str; 16] = [
+    "answer reset",
+    "answer prohibited",
+    "answer source_limit",
+    "answer total_limit",
+    "answer encapsulated",
+    "answer fragment",
+    "answer shape",
+    "answer was_reset",
+    "answer group",
+    "answer unlisted",
+    "answer stripped",
+    "bucket throttle within",
+    "bucket throttle over",
+    "bucket answer within",
+    "bucket answer over",
+    "bucket answer_total over",
+];
+
+/// The two do the same with every packet, answer it alike, and count the same for every batch of them.
 pub(crate) fn agrees(seed: u64) -> Result<()> {
     let mut census = Census::default();
     let mut packets = 0;
@@ -27,24 +51,32 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
         // Not the worlds of the other trial.
         let mut random = Random::new(seed, 1_000_000 + number);
         let world = World::new(number, &mut random)?;
-        // A program of its own: the map of sources has room for those of some worlds.
-        let mut device = Device::load(&world::countries())?;
+        // A program of its own for each, so that no counter has a number of another's.
+        let mut kernel = Kernel::load()?;
         for side in Side::ALL {
-            device.put_in_force(&world.plan, &|name| Some(index_of(name, side)))?;
+            let index = |name: &str| Some(index_of(name, side));
+            kernel.device.put_in_force(&world.plan, &index)?;
             for now in TIMES {
-                let batch = Batch::new(&world, &mut random, side, now)?;
-                batch.check(&device).map_err(|error| {
-                    error.context(format!("world {number}, {side:?} side, at {now}"))
-                })?;
-                for (frame, fate) in &batch.frames {
-                    census.take(frame.kind, frame.edit, fate);
-                    packets += 1;
+                let share = side.share() as u64 * PACKETS;
+                let end = packets + share / (50 * WORLDS * TIMES.len() as u64) + 1;
+                while packets < end {
+                    let batch = Batch::new(&world, &mut random, side, now)?;
+                    batch
+                        .check(&kernel)
+                        .with_context(|| format!("world {number}, {side:?} side, at {now}"))?;
+                    for (frame, judgement) in &batch.frames {
+                        census.take(frame, &judgement.fate);
+                        for line in &judgement.limits {
+                            census.count(line);
+                        }
+                    }
+                    packets += batch.frames.len() as u64;
                 }
             }
         }
     }
-    ensure!(packets >= 100_000, "only {packets} packets");
-    census.finish(packets)
+    ensure!(packets >= PACKETS, "only {packets} packets");
+    census.finish(packets, &ANSWERS)
 }
 
 /// The interface that frames come in by is the one on `side`; others have indices of their own.
@@ -56,73 +88,135 @@ fn index_of(name: &str, side: Side) -> u32 {
     }
 }
 
+/// The program, and its maps that forget.
+struct Kernel {
+    device: Device,
+    sources: Map,
+    flows: Map,
+    buckets: Map,
+    total_bucket: Map,
+}
+
+impl Kernel {
+    fn load() -> Result<Self> {
+        let device = Device::load(&world::countries())?;
+        Ok(Self {
+            sources: device.map(maps::SOURCES)?,
+            flows: device.map(maps::FLOWS)?,
+            buckets: device.map(maps::BUCKETS)?,
+            total_bucket: device.map(maps::TOTAL_BUCKET)?,
+            device,
+        })
+    }
+
+    /// As if no packet had come yet, but for the counters.
+    fn forget(&self) -> Result<()> {
+        for key in self.sources.entries::<SourceKey, Source>()?.keys() {
+            self.sources.delete(key)?;
+        }
+        for key in self.flows.entries::<FlowKey, FlowTag>()?.keys() {
+            self.flows.delete(key)?;
+        }
+        for key in self.buckets.entries::<BucketKey, u64>()?.keys() {
+            self.buckets.delete(key)?;
+        }
+        Ok(self.total_bucket.update(&0u32, &0u64)?)
+    }
+}
+
 /// Packets on one side at one time, and what the gate in this process says to each.
 struct Batch {
-    now: i64,
-    frames: Vec<(Frame, Fate)>,
+    now_ns: u64,
+    frames: Vec<(Frame, Judgement)>,
 }
 
 impl Batch {
     fn new(world: &World, random: &mut Random, side: Side, now: i64) -> Result<Self> {
         let host = Host::new(world);
-        let packets = SHARES * side.share();
-        let mut frames = Vec::with_capacity(packets);
-        while frames.len() < packets {
-            let frame = packets::next(world, random);
+        let now_ns = u64::try_from(now)? * 1_000_000_000;
+        let mut packets = Packets::default();
+        let mut frames = Vec::with_capacity(BATCH);
+        while frames.len() < BATCH {
+            let frame = packets.next(world, random);
             if frame.bytes.len() >= SHORTEST {
-                let fate = host.fate(&frame, side, now)?;
-                frames.push((frame, fate));
+                let judgement = host.judge(&frame, side, now_ns);
+                frames.push((frame, judgement));
             }
         }
-        Ok(Self { now, frames })
+        Ok(Self { now_ns, frames })
     }
 
-    fn check(&self, device: &Device) -> Result<()> {
-        device.set_time(Timestamp::from_second(self.now)?)?;
-        device.gate.maps.sweep_flows(u64::MAX)?;
-        let before = device.tally()?;
-        for (frame, fate) in &self.frames {
-            let action = device.run(&frame.bytes)?;
-            ensure!(
-                (action == Action::Drop) == fate.dropped,
-                "{}\n  the kernel says {action}, this process {fate:#?}",
-                describe(frame)
-            );
-        }
-        let counted = device.tally()?.since(&before);
-        let expected = changes(self.frames.iter().map(|(_, fate)| fate));
-        if counted == expected {
+    fn check(&self, kernel: &Kernel) -> Result<()> {
+        kernel.device.gate.maps.set_now(self.now_ns)?;
+        if counted(&self.frames, kernel)?.is_none() {
             return Ok(());
         }
-        self.find(device)?;
-        bail!(
-            "no packet by itself, but all together were counted as\n{counted}  and not as\n{expected}"
-        );
-    }
-
-    /// The first packet that is counted differently.
-    fn find(&self, device: &Device) -> Result<()> {
-        for (frame, fate) in &self.frames {
-            device.gate.maps.sweep_flows(u64::MAX)?;
-            let before = device.tally()?;
-            device.run(&frame.bytes)?;
-            let counted = device.tally()?.since(&before);
-            let expected = changes([fate]);
-            ensure!(
-                counted == expected,
-                "{}\n  the kernel counted\n{counted}  and not\n{expected}",
-                describe(frame)
-            );
+        // The shortest beginning that is counted differently ends in the packet that is to blame.
+        let (mut alike, mut different) = (0, self.frames.len());
+        while different - alike > 1 {
+            let half = alike.midpoint(different);
+            let beginning = self.frames.get(..half).unwrap_or_default();
+            if counted(beginning, kernel)?.is_none() {
+                alike = half;
+            } else {
+                different = half;
+            }
         }
-        Ok(())
+        let beginning = self.frames.get(..different).unwrap_or_default();
+        match (beginning, counted(beginning, kernel)?) {
+            ([.., (frame, _)], Some((counted, expected))) => bail!(
+                "{}\n  with {alike} packets before it the kernel counted\n{counted}  and not\n{expected}",
+                describe(frame)
+            ),
+            _ => bail!("the kernel counted differently once, and not again"),
+        }
     }
 }
 
+/// Runs the frames; what was counted and what should have been, if that differs.
+fn counted(frames: &[(Frame, Judgement)], kernel: &Kernel) -> Result<Option<(Change, Change)>> {
+    kernel.forget()?;
+    let before = kernel.device.tally()?;
+    for (frame, judgement) in frames {
+        run(frame, judgement, &kernel.device).with_context(|| describe(frame))?;
+    }
+    let counted = kernel.device.tally()?.since(&before);
+    let expected = changes(frames.iter().map(|(_, judgement)| judgement));
+    Ok((counted != expected).then_some((counted, expected)))
+}
+
+fn run(frame: &Frame, judgement: &Judgement, device: &Device) -> Result<()> {
+    let Some(answer) = &judgement.answer else {
+        let action = device.run(&frame.bytes)?;
+        let expected = if judgement.fate.dropped {
+            Action::Drop
+        } else {
+            Action::Pass
+        };
+        ensure!(
+            action == expected,
+            "the kernel says {action}, this process {:#?}",
+            judgement.fate
+        );
+        return Ok(());
+    };
+    let room = frame.bytes.len().max(answer.len()) + SHORTEST;
+    let (action, sent) = device.run_and_read(&frame.bytes, room)?;
+    ensure!(
+        action == Action::Answer && sent == *answer,
+        "the kernel says {action}: {}\n  this process answers {}",
+        hex(&sent),
+        hex(answer)
+    );
+    Ok(())
+}
+
 /// What packets change together. A connection has one tag however often it is opened.
-fn changes<'f>(fates: impl IntoIterator<Item = &'f Fate>) -> Change {
+fn changes<'f>(judgements: impl IntoIterator<Item = &'f Judgement>) -> Change {
     let mut tally = Tally::default();
     let mut tags = BTreeSet::new();
-    for line in fates.into_iter().flat_map(|fate| &fate.lines) {
+    let lines = |it: &'f Judgement| it.fate.lines.iter().chain(&it.limits);
+    for line in judgements.into_iter().flat_map(lines) {
         if !line.starts_with("tag ") || tags.insert(line) {
             tally.count(line);
         }

@@ -1,32 +1,37 @@
 //! The gate's decision, in this process, held against the oracle.
 
 use std::{
-    collections::BTreeMap,
+    cell::RefCell,
+    collections::{BTreeMap, HashSet},
     fmt::Write as _,
     io::{self, Write as _},
 };
 
 use anyhow::{Context as _, Result, ensure};
 use gate_common::{
-    Addr, Flow, Shape, Verdict,
-    decide::{Decision, decide},
+    Addr, Bucket, Flow, Verdict,
+    abi::{BucketKey, Interface, InterfaceKey, Rule, Settings},
+    decide::{Decision, Tables, decide},
     parse::parse,
 };
-use gate_user::generation::{Manifest, host::HostTables};
+use gate_user::{
+    answer,
+    generation::{Manifest, host::HostTables},
+};
 
 use crate::{
     census::Census,
     kernel, library,
-    packets::{self, Frame},
+    packets::{Frame, Packets},
     random::Random,
     reading,
-    rules::{Fate, Side},
+    rules::{Buckets, Fate, Side},
     world::{TIMES, World},
 };
 
 /// How many configurations there are, and how many packets for each.
 const WORLDS: u64 = 60;
-const PACKETS: usize = 2500;
+const PACKETS: usize = 4000;
 /// How many packets the library must have had an opinion about.
 const OPINIONS: u64 = 20_000;
 
@@ -38,12 +43,19 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
         let mut random = Random::new(seed, number);
         let world = World::new(number, &mut random)?;
         let host = Host::new(&world);
+        let mut packets = Packets::default();
+        let mut buckets = Buckets::default();
+        let mut now_ns = 0;
         for packet in 0..PACKETS {
-            let frame = packets::next(&world, &mut random);
-            let (side, now) = (side(&mut random), random.pick(&TIMES));
+            let frame = packets.next(&world, &mut random);
+            let side = side(&mut random);
+            // As far as the last time whose turn has come, and then on in steps of some milliseconds.
+            let turn = TIMES.get(packet * TIMES.len() / PACKETS).copied();
+            let turn = u64::try_from(turn.unwrap_or_default())? * 1_000_000_000;
+            now_ns = turn.max(now_ns + random.next() % 5_000_000);
             let case = || {
                 format!(
-                    "world {number}, packet {packet}, {side:?} side, at {now}: {}, edit {}: {}",
+                    "world {number}, packet {packet}, {side:?} side, at {now_ns}: {}, edit {}: {}",
                     frame.kind,
                     frame.edit,
                     hex(&frame.bytes)
@@ -51,14 +63,16 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
             };
             let reading = reading::read(&frame.bytes);
             opinions += u64::from(library::agrees(&frame.bytes, &reading).with_context(case)?);
-            let expected = world.rules.judge(&reading, side, now);
-            let found = host.fate(&frame, side, now)?;
+            let expected = world.rules.judge(&reading, side, now_ns, &mut buckets);
+            let found = host.judge(&frame, side, now_ns);
             ensure!(
-                found == expected,
-                "{}\n{reading:?}\n  the oracle says {expected:#?}\n  the gate says {found:#?}",
-                case()
+                found.fate == expected && found.vlan == reading.vlan,
+                "{}\n{reading:?}\n  the oracle says {expected:#?}\n  the gate says {:#?}, VLAN {}",
+                case(),
+                found.fate,
+                found.vlan
             );
-            census.take(frame.kind, frame.edit, &expected);
+            census.take(&frame, &expected);
         }
     }
     ensure!(
@@ -70,7 +84,7 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
         io::stdout(),
         "the library had an opinion about {opinions} of them"
     );
-    census.finish(WORLDS * u64::try_from(PACKETS)?)
+    census.finish(WORLDS * u64::try_from(PACKETS)?, &[])
 }
 
 fn side(random: &mut Random) -> Side {
@@ -86,28 +100,43 @@ fn side(random: &mut Random) -> Side {
 
 /// A world as the gate has it in this process.
 pub(crate) struct Host<'w> {
-    tables: HostTables<'w>,
+    tables: Counting<'w>,
     manifest: &'w Manifest,
     names: BTreeMap<u32, String>,
     count_sources: bool,
 }
 
+/// What the gate makes of a frame.
+pub(crate) struct Judgement {
+    pub(crate) fate: Fate,
+    pub(crate) vlan: u16,
+    /// What token buckets and answers count.
+    pub(crate) limits: Vec<String>,
+    /// What goes back.
+    pub(crate) answer: Option<Vec<u8>>,
+}
+
 impl<'w> Host<'w> {
     pub(crate) fn new(world: &'w World) -> Self {
+        let tables = HostTables::new(&world.plan, |name| match name {
+            "access" => Some(1),
+            "uplink" => Some(2),
+            _ => None,
+        });
         Self {
-            tables: HostTables::new(&world.plan, |name| match name {
-                "access" => Some(1),
-                "uplink" => Some(2),
-                _ => None,
-            }),
+            tables: Counting {
+                tables,
+                made: RefCell::default(),
+                lines: RefCell::default(),
+            },
             manifest: &world.plan.manifest,
             names: kernel::names(&world.plan.manifest),
             count_sources: world.plan.settings.count_sources != 0,
         }
     }
 
-    /// What the gate decides about a frame, and what that makes it count.
-    pub(crate) fn fate(&self, frame: &Frame, side: Side, now: i64) -> Result<Fate> {
+    /// What the gate decides about a frame, what that makes it count, and what it answers.
+    pub(crate) fn judge(&self, frame: &Frame, side: Side, now_ns: u64) -> Judgement {
         let interface = match side {
             Side::Access => 1,
             Side::Uplink => 2,
@@ -115,19 +144,29 @@ impl<'w> Host<'w> {
         };
         let mut flow = Flow::default();
         let shape = parse(frame.bytes.as_slice(), &mut flow);
-        let now_ns = u64::try_from(now)? * 1_000_000_000;
         let decision = decide(shape, &flow, interface, &self.tables, now_ns);
-        Ok(decision.map_or_else(Fate::default, |it| self.lines(shape, &flow, &it)))
+        let refused = decision.filter(|it| it.verdict == Verdict::Refused);
+        let reply =
+            refused.and_then(|it| answer::reply(&frame.bytes, &flow, &it, &self.tables, now_ns));
+        let mut limits = self.tables.lines.take();
+        limits.extend(reply.iter().map(|it| format!("answer {}", it.answered)));
+        Judgement {
+            fate: decision.map_or_else(Fate::default, |it| self.fate(&flow, &it)),
+            vlan: flow.vlan,
+            limits,
+            answer: reply.and_then(|it| it.frame),
+        }
     }
 
     /// The lines of `gate-ebpf/src/account.rs`.
-    fn lines(&self, shape: Shape, flow: &Flow, decision: &Decision) -> Fate {
+    fn fate(&self, flow: &Flow, decision: &Decision) -> Fate {
         let Decision {
             verdict,
             reason,
             answer: _,
             class,
             country,
+            source,
             source_v4,
             source_v6,
             role,
@@ -144,19 +183,13 @@ impl<'w> Host<'w> {
                 lines.push(format!("counter {counter} {verdict}"));
             }
         }
-        if let (Some(role), true) = (role, self.count_sources && verdict != Verdict::Unparsed) {
-            let source = flow.src.truncated(source_v4, source_v6);
-            let length = if flow.src.is_v4() {
-                source_v4
-            } else {
-                source_v6
-            };
-            lines.push(format!(
-                "source {role} {}/{length} {verdict}",
-                source.to_ip()
-            ));
+        let named = flow.has_source() && verdict != Verdict::Unparsed;
+        if let (Some(role), true) = (role, self.count_sources && named) {
+            let length = if source.is_v4() { source_v4 } else { source_v6 };
+            let source = source.truncated(source_v4, source_v6).to_ip();
+            lines.push(format!("source {role} {source}/{length} {verdict}"));
         }
-        if verdict == Verdict::Tagged && shape == Shape::Tcp {
+        if verdict == Verdict::Tagged {
             let class = self
                 .manifest
                 .classes
@@ -179,6 +212,61 @@ impl<'w> Host<'w> {
             dropped: verdict == Verdict::Refused,
             lines,
         }
+    }
+}
+
+/// The tables, and the lines of `gate-ebpf/src/limits.rs`.
+struct Counting<'w> {
+    tables: HostTables<'w>,
+    made: RefCell<HashSet<BucketKey>>,
+    lines: RefCell<Vec<String>>,
+}
+
+impl Tables for Counting<'_> {
+    fn settings(&self) -> Option<&Settings> {
+        self.tables.settings()
+    }
+
+    fn interface(&self, key: InterfaceKey) -> Option<Interface> {
+        self.tables.interface(key)
+    }
+
+    fn access(&self, source: Addr) -> Option<u32> {
+        self.tables.access(source)
+    }
+
+    fn rule(&self, number: u32) -> Option<Rule> {
+        self.tables.rule(number)
+    }
+
+    fn relay(&self, destination: Addr) -> Option<u32> {
+        self.tables.relay(destination)
+    }
+
+    fn server(&self, destination: Addr) -> bool {
+        self.tables.server(destination)
+    }
+
+    fn class_prefix(&self, source: Addr) -> Option<u32> {
+        self.tables.class_prefix(source)
+    }
+
+    fn country(&self, source: Addr) -> Option<u32> {
+        self.tables.country(source)
+    }
+
+    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
+        let within = self.tables.take(key, now_ns);
+        let bucket = Bucket::from_number(key.bucket).map_or("?", Bucket::name);
+        let outcome = if within { "within" } else { "over" };
+        let mut lines = self.lines.borrow_mut();
+        lines.push(format!("bucket {bucket} {outcome}"));
+        // The one for all is an array's, and always there.
+        let of_source = key.bucket != Bucket::AnswerTotal as u8;
+        if of_source && self.made.borrow_mut().insert(key) {
+            lines.push(format!("bucket {bucket} made"));
+        }
+        within
     }
 }
 

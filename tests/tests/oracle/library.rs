@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use anyhow::{Result, ensure};
 use etherparse::{LaxLinkExtSlice, LaxNetSlice, LaxSlicedPacket, TransportSlice};
 
-use crate::reading::{Reading, Segment};
+use crate::reading::{Reading, Seen, Segment, What};
 
 /// What the library found.
 enum Opinion {
@@ -23,10 +23,21 @@ pub(crate) fn agrees(frame: &[u8], reading: &Reading) -> Result<bool> {
     let Some(opinion) = opinion(frame) else {
         return Ok(false);
     };
-    let agreed = match (&opinion, reading) {
-        (_, Reading::Hidden("bad_ip_header" | "too_many_extensions" | "beyond_reach", _)) => true,
-        (Opinion::Tcp(theirs), Reading::Segment(ours)) => theirs == ours,
-        (Opinion::Other, reading) => *reading == Reading::Nothing,
+    let agreed = match (&opinion, &reading.what) {
+        (_, What::Hidden("bad_ip_header" | "too_many_extensions", _)) => true,
+        (Opinion::Tcp(theirs), What::Segment(ours)) => {
+            // Whether the packet goes on from its destination is none of the library's business.
+            let seen = Seen {
+                routed: false,
+                ..ours.seen
+            };
+            *theirs
+                == Segment {
+                    seen,
+                    ..ours.clone()
+                }
+        }
+        (Opinion::Other, what) => *what == What::Nothing,
         (Opinion::Tcp(_), _) => false,
     };
     ensure!(agreed, "the library does not agree with {reading:?}");
@@ -43,8 +54,7 @@ fn opinion(frame: &[u8]) -> Option<Opinion> {
         return None;
     }
     let (source, destination): (IpAddr, IpAddr) = match packet.net? {
-        // The gate takes AH for a protocol of its own in IPv4.
-        LaxNetSlice::Ipv4(ip) if ip.extensions().auth.is_none() => (
+        LaxNetSlice::Ipv4(ip) => (
             ip.header().source_addr().into(),
             ip.header().destination_addr().into(),
         ),
@@ -52,12 +62,18 @@ fn opinion(frame: &[u8]) -> Option<Opinion> {
             ip.header().source_addr().to_canonical(),
             ip.header().destination_addr().to_canonical(),
         ),
-        LaxNetSlice::Ipv4(_) | LaxNetSlice::Arp(_) => return None,
+        LaxNetSlice::Arp(_) => return None,
     };
     match packet.transport? {
         TransportSlice::Tcp(tcp) => Some(Opinion::Tcp(Segment {
-            source,
-            destination,
+            seen: Seen {
+                source,
+                destination,
+                carrier: None,
+                routed: false,
+                first_fragment: false,
+                port: None,
+            },
             source_port: tcp.source_port(),
             destination_port: tcp.destination_port(),
             flags: [
@@ -73,7 +89,6 @@ fn opinion(frame: &[u8]) -> Option<Opinion> {
             .into_iter()
             .rev()
             .fold(0, |flags, flag| 2 * flags + u8::from(flag)),
-            first_fragment: false,
         })),
         TransportSlice::Udp(_)
         | TransportSlice::Icmpv4(_)

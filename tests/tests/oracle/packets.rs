@@ -4,7 +4,7 @@ use gate_tests::packets::{
     self, DOT1AD, DOT1Q, Ethernet, Extension, Packet, QINQ_9100, V4, V6, protocol,
 };
 
-use crate::{random::Random, world::World};
+use crate::{compose, random::Random, world::World};
 
 /// A frame and how it came about.
 pub(crate) struct Frame {
@@ -19,8 +19,11 @@ type Make = fn(&World, &mut Random) -> Vec<u8>;
 /// Changes a frame.
 type Spoil = fn(&mut Random, Vec<u8>) -> Vec<u8>;
 
-/// Every kind of frame.
-pub(crate) const KINDS: [(&str, Make); 21] = [
+/// The kind that is not one of [`KINDS`].
+pub(crate) const LARGE_KIND: &str = "several buffers";
+
+/// Every other kind of frame.
+pub(crate) const KINDS: [(&str, Make); 33] = [
     ("segment", |w, r| frame(&segment(w, r, &[]), r)),
     ("tags", |w, r| {
         let count = r.between(1, 4);
@@ -71,14 +74,63 @@ pub(crate) const KINDS: [(&str, Make); 21] = [
             protocol::ESP,
             protocol::NONE,
             2,
-            51,
             253,
         ]);
         frame(&carry(w, r, number), r)
     }),
-    ("tunnel", |w, r| {
+    ("noise in a tunnel", |w, r| {
         let number = r.pick(&[protocol::IPV4, protocol::IPV6, protocol::GRE]);
         frame(&carry(w, r, number), r)
+    }),
+    ("tunnel", |w, r| {
+        let packet = compose::tunnel(w, r, 1);
+        frame(&packet, r)
+    }),
+    ("nested tunnel", |w, r| {
+        let packet = compose::tunnel(w, r, 2);
+        frame(&packet, r)
+    }),
+    ("later fragment of a tunnel", |w, r| {
+        let packet = compose::later(w, r);
+        frame(&packet, r)
+    }),
+    ("inner packet too long", |w, r| {
+        let packet = compose::overlong(w, r);
+        compose::link(r, &packet)
+    }),
+    ("authentication header", |w, r| {
+        let packet = compose::authenticated(w, r);
+        frame(&packet, r)
+    }),
+    ("source route", |w, r| {
+        let packet = compose::routed(w, r);
+        frame(&packet, r)
+    }),
+    ("LLC", |w, r| {
+        let packet = segment(w, r, &[]);
+        compose::llc(r, &packet)
+    }),
+    ("PPPoE", |w, r| {
+        let packet = compose::packet(w, r);
+        compose::pppoe(r, &packet)
+    }),
+    ("PPP protocol", |w, r| {
+        let packet = segment(w, r, &[]);
+        compose::ppp(r, &packet)
+    }),
+    ("MPLS", |w, r| {
+        let packet = compose::packet(w, r);
+        let count = r.between(1, 8);
+        compose::mpls(r, &packet, count)
+    }),
+    ("too many labels", |w, r| {
+        let packet = segment(w, r, &[]);
+        let count = r.between(9, 11);
+        compose::mpls(r, &packet, count)
+    }),
+    ("composition", |w, r| {
+        let packet = compose::packet(w, r);
+        compose::link(r, &packet)
     }),
     ("padding that imitates", |w, r| {
         let cut = r.below(20);
@@ -150,25 +202,57 @@ const EDITS: [(&str, Spoil); 10] = [
     }),
 ];
 
-/// The next frame.
-pub(crate) fn next(world: &World, random: &mut Random) -> Frame {
-    let (kind, make) = random.pick(&KINDS);
-    let (edit, spoil) = random.pick(&EDITS);
-    let bytes = make(world, random);
-    Frame {
-        kind,
-        edit,
-        bytes: spoil(random, bytes),
+/// One kind in so many frames is of several buffers, which take their time.
+const LARGE: usize = 100;
+/// One frame in so many is cut at every octet, if it is not longer than that.
+const CUTS: usize = 300;
+const LONGEST_CUT: usize = 400;
+
+/// Frames one after another.
+#[derive(Default)]
+pub(crate) struct Packets {
+    /// What is left of a frame that is cut at every octet.
+    cuts: Vec<Frame>,
+}
+
+impl Packets {
+    /// The next frame.
+    pub(crate) fn next(&mut self, world: &World, random: &mut Random) -> Frame {
+        if let Some(frame) = self.cuts.pop() {
+            return frame;
+        }
+        let (kind, make) = if random.once_in(LARGE) {
+            (LARGE_KIND, compose::large as Make)
+        } else {
+            random.pick(&KINDS)
+        };
+        let bytes = make(world, random);
+        if random.once_in(CUTS) && bytes.len() <= LONGEST_CUT {
+            self.cuts = (0..bytes.len())
+                .map(|length| Frame {
+                    kind,
+                    edit: "every cut",
+                    bytes: packets::cut(bytes.clone(), length),
+                })
+                .collect();
+        }
+        let (edit, spoil) = random.pick(&EDITS);
+        Frame {
+            kind,
+            edit,
+            bytes: spoil(random, bytes),
+        }
     }
 }
 
 /// Mostly in the headers that are read, and not in the MAC addresses.
 fn header_offset(random: &mut Random, frame: &[u8]) -> usize {
-    12 + random.below(frame.len().clamp(13, 120) - 12)
+    let reach = random.pick(&[40, 80, 120, 250]);
+    12 + random.below(frame.len().clamp(13, reach) - 12)
 }
 
 /// Ethernet with tags now and then.
-fn frame(packet: &Packet, random: &mut Random) -> Vec<u8> {
+pub(crate) fn frame(packet: &Packet, random: &mut Random) -> Vec<u8> {
     let count = if random.once_in(6) {
         random.between(1, 2)
     } else {
@@ -177,7 +261,7 @@ fn frame(packet: &Packet, random: &mut Random) -> Vec<u8> {
     tagged(random, count).carry(packet)
 }
 
-fn tagged(random: &mut Random, count: usize) -> Ethernet {
+pub(crate) fn tagged(random: &mut Random, count: usize) -> Ethernet {
     (0..count).fold(Ethernet::new(), |link, _| {
         let ether_type = random.pick(&[DOT1Q, DOT1Q, DOT1AD, QINQ_9100]);
         link.tag(ether_type, random.word())
@@ -185,7 +269,7 @@ fn tagged(random: &mut Random, count: usize) -> Ethernet {
 }
 
 /// A TCP packet of either family; of IPv6 if it has extension headers.
-fn segment(world: &World, random: &mut Random, extensions: &[Extension]) -> Packet {
+pub(crate) fn segment(world: &World, random: &mut Random, extensions: &[Extension]) -> Packet {
     let segment = tcp(random);
     if extensions.is_empty() && random.once_in(2) {
         let (source, destination) = world.between_v4(random);
@@ -219,7 +303,7 @@ fn carry(world: &World, random: &mut Random, number: u8) -> Packet {
 }
 
 /// A TCP header, mostly one that opens a connection to a port of interest.
-fn tcp(random: &mut Random) -> Vec<u8> {
+pub(crate) fn tcp(random: &mut Random) -> Vec<u8> {
     let port = match random.below(8) {
         0..=3 => 25,
         4 => 587,
@@ -246,7 +330,7 @@ fn tcp(random: &mut Random) -> Vec<u8> {
 }
 
 /// Extension headers, none of which is a fragment of more than one.
-fn chain(random: &mut Random, least: usize, most: usize) -> Vec<Extension> {
+pub(crate) fn chain(random: &mut Random, least: usize, most: usize) -> Vec<Extension> {
     let one = |random: &mut Random| {
         let units = u8::try_from(random.pick(&[0, 0, 0, 1, 2, 5])).unwrap_or(0);
         match random.below(9) {
@@ -266,7 +350,7 @@ fn chain(random: &mut Random, least: usize, most: usize) -> Vec<Extension> {
 }
 
 /// The length of what a fragment carries: at least so much, or anything.
-fn part(random: &mut Random, least: usize) -> Vec<u8> {
+pub(crate) fn part(random: &mut Random, least: usize) -> Vec<u8> {
     let whole = tcp(random);
     let length = if least == 0 {
         random.below(20)
@@ -328,7 +412,7 @@ fn fragment_v6(
     frame(&packet, random)
 }
 
-fn place(random: &mut Random, offset: u16, more: bool) -> (u16, bool) {
+pub(crate) fn place(random: &mut Random, offset: u16, more: bool) -> (u16, bool) {
     match offset {
         0 => (0, more),
         1 => (1, random.once_in(2)),

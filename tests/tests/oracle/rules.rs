@@ -2,11 +2,19 @@
 //!
 //! Written from docs/config.md and the design's contract. A fate is the lines that the counters then say, in the words of `kernel::Tally`.
 
-use std::net::IpAddr;
+use std::{collections::HashMap, net::IpAddr};
 
 use ipnet::IpNet;
 
-use crate::reading::{Reading, Seen, Segment};
+use crate::reading::{Reading, Seen, Segment, What};
+
+/// How a rule bites.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Action {
+    Observe,
+    Throttle,
+    Enforce,
+}
 
 /// Which interface a packet comes in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,8 +54,13 @@ pub(crate) struct Fate {
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) all_segments: bool,
-    pub(crate) enforce: bool,
+    /// For sources that no pool names, and for shapes without a source.
+    pub(crate) action: Action,
     pub(crate) refuse_unlisted: bool,
+    /// A tunnel belongs to whom its inner source names.
+    pub(crate) inner: bool,
+    /// Nanoseconds from one throttled connection to the next, and how many there may be at once.
+    pub(crate) limit: (u64, u64),
     pub(crate) relays: Vec<IpNet>,
     pub(crate) pools: Vec<Pool>,
     pub(crate) ports: Vec<u16>,
@@ -64,7 +77,7 @@ pub(crate) struct Rules {
 pub(crate) struct Pool {
     pub(crate) name: String,
     pub(crate) exempt: bool,
-    pub(crate) enforce: bool,
+    pub(crate) action: Action,
     /// How much of an IPv4 and of an IPv6 address names a line.
     pub(crate) source: (u8, u8),
     pub(crate) prefixes: Vec<Prefix>,
@@ -96,18 +109,72 @@ fn longest<T>(
         .max_by_key(|it| net(it).prefix_len())
 }
 
+/// The connections that throttled sources may still open: a bucket of time each, which fills while it passes.
+#[derive(Debug, Default)]
+pub(crate) struct Buckets(HashMap<(IpNet, (u8, u8)), Bucket>);
+
+#[derive(Debug)]
+struct Bucket {
+    saved_ns: u64,
+    seen_ns: u64,
+}
+
+impl Buckets {
+    fn take(
+        &mut self,
+        source: IpAddr,
+        lengths: (u8, u8),
+        (interval, burst): (u64, u64),
+        now_ns: u64,
+    ) -> bool {
+        let full = Bucket {
+            saved_ns: interval * burst,
+            seen_ns: now_ns,
+        };
+        let bucket = self
+            .0
+            .entry((cut(source, lengths), lengths))
+            .or_insert(full);
+        let passed = now_ns - bucket.seen_ns;
+        bucket.saved_ns = (bucket.saved_ns + passed).min(interval * burst);
+        bucket.seen_ns = now_ns;
+        match bucket.saved_ns.checked_sub(interval) {
+            Some(rest) => {
+                bucket.saved_ns = rest;
+                true
+            }
+            None => false,
+        }
+    }
+}
+
+/// A packet that may be a connection to port 25.
+struct Suspect<'s> {
+    seen: &'s Seen,
+    /// What kept its port from being read.
+    hidden: Option<&'static str>,
+    opens: bool,
+}
+
 impl Rules {
-    /// What becomes of a packet at `now`, UNIX time in seconds.
-    pub(crate) fn judge(&self, reading: &Reading, side: Side, now: i64) -> Fate {
-        match reading {
-            Reading::Nothing => Fate::default(),
-            Reading::Hidden(what, seen) => self.hidden(what, *seen, side, now),
-            Reading::Segment(segment) => self.segment(segment, side, now),
+    /// What becomes of a packet at `now_ns`, UNIX time in nanoseconds, which never goes back for the same `buckets`.
+    pub(crate) fn judge(
+        &self,
+        reading: &Reading,
+        side: Side,
+        now_ns: u64,
+        buckets: &mut Buckets,
+    ) -> Fate {
+        match &reading.what {
+            What::Nothing => Fate::default(),
+            What::Hidden(what, seen) => self.hidden(what, seen.as_ref(), side, now_ns, buckets),
+            What::Segment(segment) => self.segment(segment, side, now_ns, buckets),
         }
     }
 
-    fn segment(&self, segment: &Segment, side: Side, now: i64) -> Fate {
-        let opens = segment.flags & 0x12 == 0x02 || segment.first_fragment;
+    fn segment(&self, segment: &Segment, side: Side, now_ns: u64, buckets: &mut Buckets) -> Fate {
+        let seen = &segment.seen;
+        let opens = segment.flags & 0x12 == 0x02 || seen.first_fragment;
         let (smtp, submission) = (
             segment.destination_port == 25,
             [587, 465].contains(&segment.destination_port),
@@ -115,16 +182,18 @@ impl Rules {
         match side {
             Side::Neither if smtp || (submission && opens) => fate("passed", "no_role", &[]),
             Side::Access if smtp && (opens || self.all_segments) => {
-                self.port25(None, (segment.source, segment.destination), now)
+                let suspect = Suspect {
+                    seen,
+                    hidden: None,
+                    opens,
+                };
+                self.port25(&suspect, now_ns, buckets)
             }
             Side::Uplink
                 if opens
                     && self.ports.contains(&segment.destination_port)
                     && (self.servers.is_empty()
-                        || self
-                            .servers
-                            .iter()
-                            .any(|it| it.contains(&segment.destination))) =>
+                        || self.servers.iter().any(|it| it.contains(&seen.destination))) =>
             {
                 self.tag(segment)
             }
@@ -133,14 +202,23 @@ impl Rules {
     }
 
     /// A packet of which not all can be seen.
-    fn hidden(&self, what: &'static str, seen: Option<Seen>, side: Side, now: i64) -> Fate {
+    fn hidden(
+        &self,
+        what: &'static str,
+        seen: Option<&Seen>,
+        side: Side,
+        now_ns: u64,
+        buckets: &mut Buckets,
+    ) -> Fate {
         // No honest host sends these: to a restricted source they are as a connection to port 25, unless another port can be
         // seen. Port 0 is nobody's, and says nothing.
         let suspicious = [
+            "too_many_tags",
+            "too_many_labels",
             "tiny_fragment",
             "overlapping_fragment",
             "too_many_extensions",
-            "beyond_reach",
+            "bad_length",
         ];
         match (side, seen) {
             (Side::Neither, _) => fate("passed", "no_role", &[]),
@@ -148,22 +226,40 @@ impl Rules {
             (Side::Access, Some(seen))
                 if suspicious.contains(&what) && matches!(seen.port, None | Some(0 | 25)) =>
             {
-                self.port25(Some(what), (seen.source, seen.destination), now)
+                let suspect = Suspect {
+                    seen,
+                    hidden: Some(what),
+                    opens: true,
+                };
+                self.port25(&suspect, now_ns, buckets)
+            }
+            // Nobody's pool, and nobody's bucket: it may be of anybody who is refused.
+            (Side::Access, None) if suspicious.contains(&what) => {
+                let restricted = self.pools.iter().filter(|it| !it.exempt);
+                let unlisted = self.refuse_unlisted.then_some(self.action);
+                let mut actions = restricted.map(|it| it.action).chain(unlisted);
+                let verdict = if actions.all(|it| it == Action::Observe) {
+                    "observed"
+                } else {
+                    "refused"
+                };
+                fate(verdict, what, &["interface access"])
             }
             (Side::Access, _) => fate("unparsed", what, &["interface access"]),
         }
     }
 
-    /// The rule for port 25; `hidden` is what kept the ports from being read.
-    fn port25(
-        &self,
-        hidden: Option<&'static str>,
-        (source, destination): (IpAddr, IpAddr),
-        now: i64,
-    ) -> Fate {
+    /// The rule for port 25.
+    fn port25(&self, suspect: &Suspect<'_>, now_ns: u64, buckets: &mut Buckets) -> Fate {
+        let seen = suspect.seen;
+        let source = match seen.carrier {
+            Some(carrier) if !self.inner => carrier,
+            _ => seen.source,
+        };
+        let is_past = |until: i64| i128::from(now_ns) >= i128::from(until) * 1_000_000_000;
         let in_force = self.pools.iter().flat_map(|pool| {
             let prefixes = pool.prefixes.iter().map(move |it| (pool, it));
-            prefixes.filter(|(_, it)| it.until.is_none_or(|until| now < until))
+            prefixes.filter(|(_, it)| !it.until.is_some_and(is_past))
         });
         let found = longest(in_force, |(_, it)| it.net, source);
         let mut counts = vec!["interface access".to_owned()];
@@ -175,23 +271,40 @@ impl Rules {
             }
             lengths = pool.source;
         }
-        let (open, enforce, reason) = match found {
-            Some((pool, _)) if pool.exempt => (Some("exempt"), false, ""),
-            Some((pool, _)) => (None, pool.enforce, "restricted"),
-            None if self.refuse_unlisted => (None, self.enforce, "unlisted"),
-            None => (Some("unlisted"), false, ""),
+        let (open, action, reason) = match found {
+            Some((pool, _)) if pool.exempt => (Some("exempt"), pool.action, ""),
+            Some((pool, _)) => (None, pool.action, "restricted"),
+            None if self.refuse_unlisted => (None, self.action, "unlisted"),
+            None => (Some("unlisted"), self.action, ""),
         };
-        let relay = longest(self.relays.iter(), |it| **it, destination);
+        let relay = longest(self.relays.iter(), |it| **it, seen.destination);
         let (verdict, reason) = match (open, relay) {
             (Some(why), _) => ("passed", why),
-            (None, Some(relay)) => {
+            (None, Some(relay))
+                if !seen.routed && (suspect.hidden.is_none() || seen.port == Some(25)) =>
+            {
                 counts.push(format!("relay {relay}"));
                 ("passed", "relay")
             }
-            (None, None) if enforce => ("refused", reason),
-            (None, None) => ("observed", reason),
+            (None, relay) => {
+                let reason = if relay.is_some() {
+                    "source_routed"
+                } else {
+                    reason
+                };
+                match action {
+                    Action::Observe => ("observed", reason),
+                    Action::Enforce => ("refused", reason),
+                    Action::Throttle
+                        if !suspect.opens || buckets.take(source, lengths, self.limit, now_ns) =>
+                    {
+                        ("passed", "within_limit")
+                    }
+                    Action::Throttle => ("refused", "over_limit"),
+                }
+            }
         };
-        let (verdict, reason) = match hidden {
+        let (verdict, reason) = match suspect.hidden {
             None => (verdict, reason),
             Some(what) if verdict == "passed" => ("unparsed", what),
             Some(what) => (verdict, what),
@@ -205,6 +318,11 @@ impl Rules {
 
     /// The class of a submission connection.
     fn tag(&self, segment: &Segment) -> Fate {
+        let Seen {
+            source,
+            destination,
+            ..
+        } = segment.seen;
         let tunnels = ["2002::/16", "2001::/32", "64:ff9b::/96"]
             .map(|it| it.parse::<IpNet>().expect("a prefix"))
             .map(|it| (it, self.tunnels));
@@ -212,12 +330,8 @@ impl Rules {
         let prefixes =
             prefixes.flat_map(|(class, it)| it.prefixes.iter().map(move |net| (*net, class)));
         // What the operator lists goes before a tunnel prefix of the same length: the last of the longest is taken.
-        let prefix = longest(
-            tunnels.into_iter().chain(prefixes),
-            |(net, _)| *net,
-            segment.source,
-        );
-        let country = longest(self.countries.iter(), |(net, _)| *net, segment.source);
+        let prefix = longest(tunnels.into_iter().chain(prefixes), |(net, _)| *net, source);
+        let country = longest(self.countries.iter(), |(net, _)| *net, source);
         let (class, reason) = match (prefix, country) {
             (Some((_, class)), _) => (class, "class_prefix"),
             (None, None) => (self.unknown, "class_unknown"),
@@ -231,17 +345,17 @@ impl Rules {
         };
         let class = self.classes.get(class).map_or("?", |it| &it.name);
         let country = country.map_or("none", |(_, code)| *code);
-        let source = format!("source uplink {}", cut(segment.source, (32, 64)));
+        let source_line = format!("source uplink {}", cut(source, (32, 64)));
         let class_line = format!("class {class}");
         let mut counts = vec!["interface uplink", &class_line];
         if self.count_sources {
-            counts.push(&source);
+            counts.push(&source_line);
         }
         let mut fate = fate("tagged", reason, &counts);
         fate.lines.push(format!("country {country}"));
         fate.lines.push(format!(
-            "tag 6 {} {} {} {} {class} {country} 0",
-            segment.source, segment.source_port, segment.destination, segment.destination_port
+            "tag 6 {source} {} {destination} {} {class} {country} 0",
+            segment.source_port, segment.destination_port
         ));
         fate
     }

@@ -4,12 +4,15 @@ use std::{
     collections::{BTreeSet, HashMap},
     fmt::Write as _,
     io,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
 
 use anyhow::{Context as _, Result};
-use gate_common::Country;
+use gate_common::{
+    Country,
+    abi::{Limit, Rule},
+};
 use gate_user::{
     config,
     generation::{Inputs, Plan},
@@ -20,7 +23,7 @@ use jiff::Timestamp;
 
 use crate::{
     random::Random,
-    rules::{Class, Pool, Prefix, Rules},
+    rules::{Action, Class, Pool, Prefix, Rules},
 };
 
 /// 2026-06-01T00:00:00Z.
@@ -54,7 +57,8 @@ impl World {
     pub(crate) fn new(number: u64, random: &mut Random) -> Result<Self> {
         let rules = rules(number, random);
         let text = text(&rules);
-        let plan = plan(&rules, &text).with_context(|| text.clone())?;
+        let mut plan = plan(&rules, &text).with_context(|| text.clone())?;
+        adjust(&mut plan, &rules, number % 6 == 1, random);
         let pools = rules.pools.iter().flat_map(|it| &it.prefixes);
         let classes = rules.classes.iter().flat_map(|it| &it.prefixes);
         let nets: Vec<IpNet> = pools
@@ -88,6 +92,13 @@ impl World {
     /// Source and destination of an IPv6 packet.
     pub(crate) fn between_v6(&self, random: &mut Random) -> (Ipv6Addr, Ipv6Addr) {
         (self.address_v6(random), self.address_v6(random))
+    }
+
+    /// The first address of a relay, if there is one of the family.
+    pub(crate) fn relay(&self, is_v4: bool, random: &mut Random) -> Option<IpAddr> {
+        let relays = self.rules.relays.iter().map(IpNet::network);
+        let relays: Vec<IpAddr> = relays.filter(|it| it.is_ipv4() == is_v4).collect();
+        (!relays.is_empty()).then(|| random.pick(&relays))
     }
 
     fn address_v4(&self, random: &mut Random) -> Ipv4Addr {
@@ -129,7 +140,13 @@ impl World {
 
 fn rules(number: u64, random: &mut Random) -> Rules {
     let turn = |every: u64| number.is_multiple_of(every);
-    let pools = pools(random);
+    let mut pools = pools(random);
+    // Where nobody is refused, shapes of nobody are not either.
+    if action(number) == Action::Observe {
+        for it in &mut pools {
+            it.action = Action::Observe;
+        }
+    }
     let mut taken = BTreeSet::new();
     let mut class = |name: &str, countries: Vec<&'static str>, random: &mut Random| Class {
         name: name.to_owned(),
@@ -145,8 +162,13 @@ fn rules(number: u64, random: &mut Random) -> Rules {
     let countries = nets(random, 30, &mut BTreeSet::new());
     Rules {
         all_segments: turn(3),
-        enforce: turn(2),
-        refuse_unlisted: (number / 2).is_multiple_of(2),
+        action: action(number),
+        refuse_unlisted: number % 5 < 3,
+        inner: (number / 3).is_multiple_of(2),
+        limit: (
+            random.pick(&[1_000_000, 100_000_000, 7_000_000_000]),
+            random.pick(&[1, 2, 20]),
+        ),
         relays: nets(random, 5, &mut BTreeSet::new()),
         pools,
         ports: random
@@ -173,6 +195,14 @@ fn rules(number: u64, random: &mut Random) -> Rules {
             })
             .collect(),
         count_sources: !turn(5),
+    }
+}
+
+fn action(number: u64) -> Action {
+    match number % 4 {
+        0 | 1 => Action::Enforce,
+        2 => Action::Throttle,
+        _ => Action::Observe,
     }
 }
 
@@ -208,7 +238,7 @@ fn pools(random: &mut Random) -> Vec<Pool> {
         pools.push(Pool {
             name: format!("pool-{number}"),
             exempt: random.once_in(3),
-            enforce: random.once_in(2),
+            action: action(random.next()),
             source: (
                 random.pick(&[32, 24, 8, 1]),
                 random.pick(&[64, 56, 48, 128, 1]),
@@ -302,11 +332,16 @@ fn text(rules: &Rules) -> String {
             .collect::<Vec<_>>()
             .join(", ")
     };
-    let action = |enforce: bool| if enforce { "enforce" } else { "observe" };
+    let action = |action: Action| match action {
+        Action::Enforce => "enforce",
+        Action::Throttle => "throttle",
+        Action::Observe => "observe",
+    };
     let mut text = format!(
-        "[[interface]]\nname = \"access\"\nrole = \"access\"\n[[interface]]\nname = \"uplink\"\nrole = \"uplink\"\n\
-         [port25]\naction = \"{}\"\nanswer = \"drop\"\nscope = \"{}\"\nunlisted = \"{}\"\nrelays = [{}]\n",
-        action(rules.enforce),
+        "[[interface]]\nname = \"access\"\nrole = \"access\"\nidentity = \"{}\"\n[[interface]]\nname = \"uplink\"\nrole = \"uplink\"\n\
+         [port25]\nthrottle = {{ limit = 1, per = \"second\" }}\naction = \"{}\"\nanswer = \"drop\"\nscope = \"{}\"\nunlisted = \"{}\"\nrelays = [{}]\n",
+        if rules.inner { "inner" } else { "outer" },
+        action(rules.action),
         if rules.all_segments { "all" } else { "syn" },
         if rules.refuse_unlisted {
             "refuse"
@@ -337,7 +372,7 @@ fn text(rules: &Rules) -> String {
             let _ = writeln!(
                 text,
                 "policy = \"restrict\"\naction = \"{}\"",
-                action(pool.enforce)
+                action(pool.action)
             );
         }
         if let Some(until) = pool
@@ -374,6 +409,39 @@ fn text(rules: &Rules) -> String {
 
 fn time(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time of this century")
+}
+
+/// What the text does not say: limits that a text has no words for, every answer to every source, and ports whose device takes tags
+/// off.
+fn adjust(plan: &mut Plan, rules: &Rules, stripped: bool, random: &mut Random) {
+    let (interval_ns, burst) = rules.limit;
+    let limit = |interval_ns, burst| Limit {
+        interval_ns,
+        burst_ns: interval_ns * burst,
+    };
+    let settings = &mut plan.settings;
+    settings.throttle = limit(interval_ns, burst);
+    settings.answer_source = limit(1_000_000, random.pick(&[1, 20]));
+    settings.answer_total = limit(1_000_000, random.pick(&[2, 200]));
+    settings.unlisted_answer = random.pick(&[0, 1, 2]);
+    if random.once_in(2) {
+        let answer_from = (
+            Ipv4Addr::new(192, 0, 2, 254),
+            Ipv6Addr::from_bits(random.bits()),
+        );
+        settings.answer_v4 = answer_from.0.into();
+        settings.answer_v6 = answer_from.1.into();
+    }
+    for it in &mut plan.interfaces {
+        it.interface.stripped = stripped.into();
+    }
+    for counted in &plan.manifest.pools {
+        let answer = random.pick(&[0, 1, 1, 1, 2, 2]);
+        let of_pool = |it: &&mut Rule| it.pool_counter == counted.counter;
+        for rule in plan.rules.iter_mut().filter(of_pool) {
+            rule.answer = answer;
+        }
+    }
 }
 
 /// The generation that the gate makes of it.

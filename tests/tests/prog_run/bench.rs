@@ -124,6 +124,7 @@ impl State {
         self.device.set_time(now.parse()?)?;
         // The tags of other rows: a connection has only one.
         self.device.gate.maps.sweep_flows(u64::MAX)?;
+        self.device.fill_buckets()?;
         let (action, change) = self.observe(frame)?;
         let Expected {
             action: wanted_action,

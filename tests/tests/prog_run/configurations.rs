@@ -87,6 +87,11 @@ configurations! {
     FlipPass = "flip-pass.toml";
     FlipNear = "flip-near.toml";
     FlipFar = "flip-far.toml";
+    Answers = "answers.toml";
+    Limits = "limits.toml";
+    Vlans = "vlans.toml";
+    VlansOnly = "vlans-only.toml";
+    AllObserve = "all-observe.toml";
 }
 
 impl Configuration {

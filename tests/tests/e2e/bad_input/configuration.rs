@@ -47,8 +47,10 @@ const CASES: &[Case] = &[
     case("unknown_country", "countries = [\"JP\"]", ">>>countries = [\"JP\", \"XX\"]", "XX"),
     case("two_default_classes", "default = true\n", "default = true\n[[class]]\nname = \"rest\"\n>>>default = true\n", "default"),
     case("submission_cannot_be_refused", "[port25]\n", "[port25]\n>>>ports = [25, 587]\n", "ports"),
-    case("not_built_yet_answer", "answer   = \"drop\"", ">>>answer   = \"reset\"", "reset"),
-    case("not_built_yet_action", "action   = \"enforce\"", ">>>action   = \"throttle\"", "throttle"),
+    case("unknown_answer", "answer   = \"drop\"", ">>>answer   = \"reject\"", "reject"),
+    case("throttle_without_a_limit", "action   = \"enforce\"", ">>>action   = \"throttle\"", "throttle"),
+    case("stripped_without_vlans", "role = \"access\"\n", "role = \"access\"\n>>>stripped = \"pass\"\n", "stripped"),
+    case("not_built_yet", "[counters]\n", "[counters]\n>>>retention = \"24h\"\n", "retention"),
 ];
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {

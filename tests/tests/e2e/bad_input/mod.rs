@@ -4,6 +4,7 @@
 mod configuration;
 mod data;
 mod host;
+mod stripped;
 
 use std::{collections::BTreeMap, fs, path::Path};
 
@@ -22,6 +23,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         configuration::trials(found),
         data::trials(found),
         host::trials(found),
+        stripped::trials(found),
     ]
     .into_iter()
     .flatten()

@@ -127,11 +127,8 @@ fn swapped(bench: &Bench<'_>) -> Result<()> {
     let kept = links(bench)?;
     swap(bench)?;
     complains(bench, &[TWO[0], TWO[1]])?;
-    // With frames this long its driver refuses a program, and all is taken back.
-    bench
-        .lab
-        .netns(Who::Static)?
-        .ip("link set eth0 mtu 9000\n")?;
+    // Its driver refuses a program now, and all is taken back.
+    bench.queues(Who::Static, 2)?;
     whole.write(&bench.lab, "gate.toml")?;
     let before = Scene::now(bench)?;
     let (code, reload) = bench.gate().reload(&[])?;
@@ -189,13 +186,8 @@ fn moved_on(bench: &Bench<'_>) -> Result<()> {
     settled(bench, &config, &kept)
 }
 
-/// With frames this long the driver of the subscriber's link refuses a program.
-fn lengthen(lab: &Lab) -> Result<()> {
-    lab.netns(Who::Subscriber)?.ip("link set eth0 mtu 9000\n")
-}
-
 fn native(bench: &Bench<'_>) -> Result<()> {
-    lengthen(&bench.lab)?;
+    bench.queues(Who::Subscriber, 2)?;
     let config = bench.config()?;
     fails(bench, &config, 1, &[OLD, "`mode = "])?;
     ensure!(
@@ -206,7 +198,7 @@ fn native(bench: &Bench<'_>) -> Result<()> {
 }
 
 fn auto(bench: &Bench<'_>) -> Result<()> {
-    lengthen(&bench.lab)?;
+    bench.queues(Who::Subscriber, 2)?;
     let mut config = bench.config()?;
     config.mode = Mode::Auto;
     let _daemon = bench.run(&config)?;

@@ -24,10 +24,7 @@ use crate::bench::{A_WHILE, Bench, Found};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     vec![
-        found.lab_trial(
-            "recovery::a_port_behind_2048_octets_is_refused",
-            beyond_reach,
-        ),
+        found.lab_trial("recovery::a_port_behind_2048_octets_is_refused", far_port),
         found.lab_trial("recovery::scope_all_ends_what_was_open", scope),
     ]
 }
@@ -113,7 +110,7 @@ fn watch(netns: &NetNs) -> Result<OwnedFd> {
         .with_context(|| format!("cannot watch {}", netns.name()))
 }
 
-fn beyond_reach(bench: &Bench<'_>) -> Result<()> {
+fn far_port(bench: &Bench<'_>) -> Result<()> {
     let path = [Who::Subscriber, Who::OtherMail];
     for who in path {
         let interface = who.interface();
@@ -144,10 +141,10 @@ fn beyond_reach(bench: &Bench<'_>) -> Result<()> {
     let refused = counters
         .reasons
         .iter()
-        .find(|it| it.verdict == "refused" && it.reason == "beyond_reach");
+        .find(|it| it.verdict == "refused" && it.reason == "restricted");
     ensure!(
         refused.is_some_and(|it| it.packets == COPIES),
-        "{COPIES} refused, beyond_reach: {counters:?}"
+        "{COPIES} refused, restricted: {counters:?}"
     );
     bench.in_force()?;
     daemon.terminate()?;

@@ -201,11 +201,8 @@ fn half_way(bench: &Bench<'_>) -> Result<()> {
         .retain(|(it, _)| *it != first && *it != second);
     let _daemon = bench.run(&config)?;
     let (before, attached) = (one_generation(bench)?, bench.lab.attached()?);
-    // With frames this long its driver refuses a program.
-    bench
-        .lab
-        .netns(Who::Static)?
-        .ip("link set eth0 mtu 9000\n")?;
+    // Its driver refuses a program now.
+    bench.queues(Who::Static, 2)?;
     rewrite(bench, &whole)?;
     let (code, reload) = bench.gate().reload(&[])?;
     ensure!(
@@ -221,10 +218,7 @@ fn half_way(bench: &Bench<'_>) -> Result<()> {
     );
     refused_in_status(bench, second)?;
     bench.open(Who::Neighbour, Who::OtherMail, 25)?;
-    bench
-        .lab
-        .netns(Who::Static)?
-        .ip("link set eth0 mtu 1500\n")?;
+    bench.queues(Who::Static, 1)?;
     reloads(bench, &[])?;
     well(bench)?;
     one_generation(bench)?;

@@ -1,18 +1,14 @@
 //! A loaded program with maps that nobody else sees.
 
-use std::{borrow::Cow, env, fmt, fs, os::fd::AsFd as _};
+use std::{borrow::Cow, env, fs, os::fd::AsFd as _};
 
-use anyhow::{Context as _, Result, bail, ensure};
-use aya::{
-    maps::MapData,
-    programs::{TestRun as _, TestRunOptions, Xdp},
-};
+use anyhow::{Context as _, Result, bail};
+use aya::{maps::MapData, programs::Xdp};
 use aya_obj::programs::XdpAttachType;
 use gate_common::{Country, abi};
 use gate_user::{
-    clock,
     generation::{Manifest, Plan},
-    kernel::Gate,
+    kernel::{Action, Gate, test_run, test_run_into},
     object,
     sys::Map,
 };
@@ -20,30 +16,8 @@ use jiff::Timestamp;
 
 use super::tally::{Reader, Tally};
 
-/// The index of the loopback device, the first of every network namespace.
-pub(crate) const LOOPBACK: u32 = 1;
-/// The shortest frame that `BPF_PROG_TEST_RUN` takes: an Ethernet header (`ETH_HLEN`).
-pub(crate) const SHORTEST: usize = 14;
 /// Where the object is, if not the one that is built in: the other kernels' machines have it as a file.
 const OBJECT: &str = "GATE_BPF_OBJECT";
-
-/// What the program wants done with a frame.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// `XDP_DROP`.
-    Drop,
-    /// `XDP_PASS`.
-    Pass,
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Drop => "XDP_DROP",
-            Self::Pass => "XDP_PASS",
-        })
-    }
-}
 
 /// The program, its maps, and what is in force.
 pub(crate) struct Device {
@@ -76,10 +50,14 @@ impl Device {
         })
     }
 
-    /// How many instructions the verifier went through, where the kernel says so (since 5.16).
-    pub(crate) fn verified_instructions(&self) -> Result<u32> {
-        let count = self.program.info()?.verified_instruction_count();
-        count.context("this kernel does not say how many instructions it verified")
+    /// The program's name, and how many instructions the verifier went through, where the kernel says so (since 5.16).
+    pub(crate) fn verified_instructions(&self) -> Result<(String, u32)> {
+        let info = self.program.info()?;
+        let name = info.name_as_str().context("the program has no name")?;
+        let count = info
+            .verified_instruction_count()
+            .context("this kernel does not say how many instructions it verified")?;
+        Ok((name.to_owned(), count))
     }
 
     /// What the numbers of the generation in force mean.
@@ -126,8 +104,16 @@ impl Device {
     /// Makes it `now` for the program.
     pub(crate) fn set_time(&self, now: Timestamp) -> Result<()> {
         let now = u64::try_from(now.as_nanosecond()).context("the time is before 1970")?;
-        let offset = now.wrapping_sub(clock::boot_ns()?);
-        Ok(self.gate.maps.set_wall_offset(offset)?)
+        Ok(self.gate.maps.set_now(now)?)
+    }
+
+    /// Makes all token buckets full.
+    pub(crate) fn fill_buckets(&self) -> Result<()> {
+        let buckets = self.map(abi::maps::BUCKETS)?;
+        for key in buckets.entries::<abi::BucketKey, u64>()?.keys() {
+            buckets.delete(key)?;
+        }
+        Ok(self.map(abi::maps::TOTAL_BUCKET)?.update(&0u32, &0u64)?)
     }
 
     /// Everything that the maps say.
@@ -142,7 +128,15 @@ impl Device {
 
     /// One frame through the program.
     pub(crate) fn run(&self, frame: &[u8]) -> Result<Action> {
-        run(&self.program, frame)
+        Ok(test_run(&self.program, frame)?)
+    }
+
+    /// One frame through the program, and what has become of it, which is cut to `room` octets.
+    pub(crate) fn run_and_read(&self, frame: &[u8], room: usize) -> Result<(Action, Vec<u8>)> {
+        let mut out = vec![0; room];
+        let (action, length) = test_run_into(&self.program, frame, &mut out)?;
+        out.truncate(length);
+        Ok((action, out))
     }
 }
 
@@ -158,33 +152,4 @@ fn again(program: &Xdp) -> Result<Xdp> {
         Cow::Borrowed(abi::PROGRAM),
         XdpAttachType::Interface,
     )?)
-}
-
-/// One frame through `program`, as if it had come in by the loopback device.
-pub(crate) fn run(program: &Xdp, frame: &[u8]) -> Result<Action> {
-    ensure!(
-        frame.len() >= SHORTEST,
-        "the kernel takes no frame of {} octets",
-        frame.len()
-    );
-    let context = context(u32::try_from(frame.len())?);
-    let mut options = TestRunOptions::new();
-    options.data_in = Some(frame);
-    options.ctx_in = Some(&context);
-    let result = program
-        .test_run(options)
-        .with_context(|| format!("BPF_PROG_TEST_RUN with {} octets", frame.len()))?;
-    match result.return_value {
-        1 => Ok(Action::Drop),
-        2 => Ok(Action::Pass),
-        other => bail!("the program answered {other}, which is neither XDP_DROP nor XDP_PASS"),
-    }
-}
-
-/// `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
-fn context(length: u32) -> Vec<u8> {
-    [0, length, 0, LOOPBACK, 0, 0]
-        .into_iter()
-        .flat_map(u32::to_ne_bytes)
-        .collect()
 }

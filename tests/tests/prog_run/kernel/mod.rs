@@ -11,7 +11,9 @@
 mod device;
 mod tally;
 
+pub(crate) use gate_user::kernel::{Action, LOOPBACK, SHORTEST, test_run as run};
+
 pub(crate) use self::{
-    device::{Action, Device, LOOPBACK, SHORTEST, run},
+    device::Device,
     tally::{Change, Tally, names},
 };

@@ -15,13 +15,15 @@ use aya::{
     maps::{HashMap, Map, MapData, PerCpuArray},
     programs::ProgramInfo,
 };
-use gate_common::{Country, Reason, Role, Verdict};
+use gate_common::{Answered, Bucket, Country, Reason, Role, Verdict};
 use gate_user::generation::Manifest;
 
 /// Packets of one counter, by verdict.
 type Packets = [u64; 5];
 /// Packets by verdict, first and last time.
 type Source = [u64; 7];
+/// Events within the limit, over it, contended; buckets made.
+type Limited = [u64; 4];
 /// Address (two words), lengths and role.
 type SourceKey = [u64; 3];
 /// Addresses (two words each), ports and protocol.
@@ -73,6 +75,25 @@ impl Tally {
 pub(crate) struct Change(BTreeMap<String, i128>);
 
 impl Change {
+    /// This, and what `tally` has.
+    pub(crate) fn and(mut self, tally: Tally) -> Self {
+        for (what, count) in tally.0 {
+            *self.0.entry(what).or_default() += i128::from(count);
+        }
+        self
+    }
+
+    /// By how much this changed.
+    pub(crate) fn get(&self, what: &str) -> i128 {
+        self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// The reason of the total that changed, if one did.
+    pub(crate) fn reason(&self) -> Option<&str> {
+        let mut totals = self.0.keys().filter_map(|it| it.strip_prefix("total "));
+        totals.next()?.split_once(' ').map(|(_, reason)| reason)
+    }
+
     /// Only what changed in the totals by verdict and reason.
     pub(crate) fn totals(&self) -> BTreeMap<String, i128> {
         let totals = self.0.iter().filter(|(what, _)| what.starts_with("total "));
@@ -104,6 +125,8 @@ pub(crate) struct Reader {
     totals: PerCpuArray<MapData, u64>,
     counters: PerCpuArray<MapData, Packets>,
     countries: PerCpuArray<MapData, u64>,
+    answers: PerCpuArray<MapData, u64>,
+    limited: PerCpuArray<MapData, Limited>,
     /// The countries that are read each time.
     watched: BTreeSet<u32>,
     sources: HashMap<MapData, SourceKey, Source>,
@@ -129,6 +152,8 @@ impl Reader {
             totals: map("TOTALS")?.try_into()?,
             counters: map("COUNTERS")?.try_into()?,
             countries: map("COUNTRIES")?.try_into()?,
+            answers: map("ANSWERS")?.try_into()?,
+            limited: map("LIMITED")?.try_into()?,
             watched: watched.iter().map(|it| it.number().into()).collect(),
             sources: map("SOURCES")?.try_into()?,
             flows: map("FLOWS")?.try_into()?,
@@ -146,10 +171,26 @@ impl Reader {
             let packets = self.countries.get(index, 0)?.iter().sum();
             tally.add(format!("country {}", country(*index)), packets);
         }
+        self.read_answers(&mut tally)?;
         self.read_counters(manifest, &mut tally)?;
         self.read_sources(&mut tally)?;
         self.read_flows(manifest, &mut tally)?;
         Ok(tally)
+    }
+
+    fn read_answers(&self, tally: &mut Tally) -> Result<()> {
+        for answered in Answered::ALL {
+            let answers = self.answers.get(&(*answered as u32), 0)?.iter().sum();
+            tally.add(format!("answer {answered}"), answers);
+        }
+        for bucket in Bucket::ALL {
+            for counts in self.limited.get(&(*bucket as u32), 0)?.iter() {
+                for (what, count) in ["within", "over", "contended", "made"].iter().zip(counts) {
+                    tally.add(format!("bucket {bucket} {what}"), *count);
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Those that have a name, and some after them; [`Reader::stray`] looks at the rest.
@@ -257,7 +298,7 @@ pub(crate) fn names(manifest: &Manifest) -> BTreeMap<u32, String> {
     let relays = manifest.relays.iter();
     let classes = manifest.classes.iter();
     interfaces
-        .map(|it| (it.counter, format!("interface {}", it.name)))
+        .map(|it| (it.counter, format!("interface {}", it.label())))
         .chain(pools.map(|it| (it.counter, format!("pool {}", it.name))))
         .chain(prefixes.map(|it| {
             let name = format!("prefix {} {}", pool(it.pool), it.prefix);

@@ -14,6 +14,7 @@ const TINY: &str = "a first fragment that ends before the TCP header hides the p
 const KNOWN: &str = "the port of a tiny first fragment stands (RFC 3128 section 4): one that is not 25 passes, submission above all";
 const OVERLAP: &str = "a TCP fragment eight octets in would overwrite the flags of the first (RFC 1858 section 4.2)";
 const LATER: &str = "the ports of a later fragment went by with the first";
+const FIRST_V6: &str = "what follows is as the first fragment says (RFC 8200 section 4.5); honest fragments are longer than 128 octets";
 const OTHER: &str = "a fragment of another protocol: not judged";
 
 fn v4_fragment(offset: u16, more: bool, payload: &[u8]) -> Vec<u8> {
@@ -56,8 +57,6 @@ fn first_v4() -> Vec<Row> {
             packets::put(segment(DYNAMIC, MX, &packets::tcp(PORT, 25, ACK)), 20, &[0x80, 0]), unjudged()),
         Row::new("first UDP v4", OTHER, ACCESS,
             frame(&v4(DYNAMIC, MX).fragment(0, true).carry(protocol::UDP, &packets::udp(PORT, 25, 20))), unjudged()),
-        Row::new("first 4in4", "a packet inside a packet is not read yet", ACCESS,
-            frame(&v4(DYNAMIC, MX).fragment(0, true).carry(protocol::IPV4, &[0; 24])), unparsed("tunnel", &INTERFACE)),
     ]
 }
 
@@ -125,16 +124,20 @@ fn later_v6() -> Vec<Row> {
     vec![
         Row::new("offset 1 v6", OVERLAP, ACCESS, v6_fragment(1, true, &[0; 24]), overlap()),
         Row::new("offset 1, the last v6", OVERLAP, ACCESS, v6_fragment(1, false, &[0; 24]), overlap()),
-        Row::new("offset 2 v6", LATER, ACCESS, v6_fragment(2, true, &syn(25)), later()),
+        Row::new("offset 2 v6", FIRST_V6, ACCESS, v6_fragment(2, true, &syn(25)), overlap()),
+        Row::new("offset 16 v6", LATER, ACCESS, v6_fragment(16, true, &syn(25)), later()),
         Row::new("the last v6", LATER, ACCESS, v6_fragment(185, false, &syn(25)), later()),
         Row::new("the largest offset v6", LATER, ACCESS, v6_fragment(0x1fff, false, &syn(25)), later()),
         Row::new("later, whose chain began with options", "TCP may follow them", ACCESS, of(185, protocol::DESTINATION, &[0; 24]), later()),
-        Row::new("offset 1, whose chain began with options", "what is eight octets in lies behind the options", ACCESS, of(1, protocol::DESTINATION, &[0; 24]), later()),
-        Row::new("offset 1 UDP v6", OTHER, ACCESS, of(1, protocol::UDP, &syn(25)), unjudged()),
-        Row::new("later UDP v6", OTHER, ACCESS, of(185, protocol::UDP, &syn(25)), unjudged()),
-        Row::new("later ICMPv6", OTHER, ACCESS, of(185, protocol::ICMPV6, &[0; 24]), unjudged()),
+        Row::new("offset 1, whose chain began with options", FIRST_V6, ACCESS, of(1, protocol::DESTINATION, &[0; 24]), overlap()),
+        Row::new("offset 15, whose chain began with options", FIRST_V6, ACCESS, of(15, protocol::HOP_BY_HOP, &[0; 24]), overlap()),
+        Row::new("offset 16, whose chain began with options", "behind the first 128 octets", ACCESS, of(16, protocol::HOP_BY_HOP, &[0; 24]), later()),
+        Row::new("offset 1, as if of UDP v6", FIRST_V6, ACCESS, of(1, protocol::UDP, &syn(25)), overlap()),
+        Row::new("offset 2, as if of nothing v6", FIRST_V6, ACCESS, of(2, protocol::NONE, &syn(25)), overlap()),
+        Row::new("later, as if of UDP v6", FIRST_V6, ACCESS, of(185, protocol::UDP, &syn(25)), later()),
+        Row::new("later, as if of ICMPv6", FIRST_V6, ACCESS, of(185, protocol::ICMPV6, &[0; 24]), later()),
         Row::new("later, behind options", LATER, ACCESS,
-            frame(&v6(DYNAMIC_6, MX_6).with(Extension::HOP_BY_HOP).with(Extension::Fragment(9, false)).tcp(&syn(25))), later()),
+            frame(&v6(DYNAMIC_6, MX_6).with(Extension::HOP_BY_HOP).with(Extension::Fragment(90, false)).tcp(&syn(25))), later()),
     ]
 }
 
@@ -149,8 +152,10 @@ fn whose() -> Vec<Row> {
             observed("overlapping_fragment", &["interface access", "pool trial", "prefix trial 203.0.113.0/24", "source access 203.0.113.9/32"])),
         Row::new("tiny, exempt", "an exempt source may send what it likes", ACCESS, tiny("198.18.5.9", MX),
             unparsed("tiny_fragment", &["interface access", "pool campus", "prefix campus 198.18.5.0/24"])),
-        Row::new("tiny, to a relay", "to a relay port 25 is open", ACCESS, tiny(DYNAMIC, "192.0.2.25"),
+        Row::new("tiny, to a relay", "its port can be read, and to a relay it is open", ACCESS, tiny(DYNAMIC, "192.0.2.25"),
             unparsed("tiny_fragment", &["interface access", "pool dynamic", "prefix dynamic 100.64.0.0/10", "relay 192.0.2.25/32"])),
+        Row::new("overlapping, to a relay", "where no port can be read, it may be a tunnel that leads on to anybody", ACCESS, overlap(DYNAMIC, "192.0.2.25"),
+            refused("overlapping_fragment", &DYNAMIC_COUNTS)),
         Row::new("tiny, unlisted and open", "who is in no pool is open", ACCESS, tiny("198.51.100.7", MX), unparsed("tiny_fragment", &INTERFACE)),
         Row::new("tiny, unlisted and refused", "who is in no pool is refused", (Refuse, Side::Access), tiny("198.51.100.7", MX),
             refused("tiny_fragment", &["interface access", "source access 198.51.100.7/32"])),

@@ -11,7 +11,7 @@ mod at {
 }
 
 pub(super) fn rows() -> Vec<Row> {
-    [options(), bad(), lengths(), tunnels()].into_iter().flatten().collect()
+    [options(), routes(), bad(), lengths()].into_iter().flatten().collect()
 }
 
 fn options() -> Vec<Row> {
@@ -35,6 +35,33 @@ fn options() -> Vec<Row> {
             "to a relay, with options", WHY, ACCESS, frame(&v4(DYNAMIC, "192.0.2.25").options(3).tcp(&syn(25))),
             passed("relay", &[&DYNAMIC_COUNTS[..], &["relay 192.0.2.25/32"]].concat()),
         ),
+    ]
+}
+
+fn routes() -> Vec<Row> {
+    const WHY: &str = "a source route leads on from the relay (RFC 791 section 3.1), and so the relay is no exemption";
+    const NONE: &str = "options without a source route say nothing of where the packet goes";
+    const RELAY: &str = "192.0.2.25";
+    let with = |destination, octets: &[u8]| put(frame(&v4(DYNAMIC, destination).options(10).tcp(&syn(25))), 14 + 20, octets);
+    let relay = || passed("relay", &[&DYNAMIC_COUNTS[..], &["relay 192.0.2.25/32"]].concat());
+    let routed = || refused("source_routed", &DYNAMIC_COUNTS);
+    let row = |name, octets: &[u8], expected| Row::new(name, WHY, ACCESS, with(RELAY, octets), expected);
+    vec![
+        row("loose source route, to a relay", &[131, 7, 4, 192, 0, 2, 1], routed()),
+        row("strict source route, to a relay", &[137, 7, 4, 192, 0, 2, 1], routed()),
+        row("loose source route behind padding", &[1, 1, 1, 131, 7, 4, 192, 0, 2, 1], routed()),
+        row("loose source route behind a record route", &[7, 7, 4, 0, 0, 0, 0, 131, 7, 4, 192, 0, 2, 1], routed()),
+        row("loose source route in the last three octets", &[&[1; 37][..], &[131, 3, 4]].concat(), routed()),
+        row("an option without a length, to a relay", &[7, 0, 131], routed()),
+        row("an option that leads past the header, to a relay", &[7, 41], routed()),
+        Row::new(
+            "loose source route by way of a stranger", "the route is no exemption either", ACCESS, with(MX, &[131, 7, 4, 192, 0, 2, 25]),
+            refused("restricted", &DYNAMIC_COUNTS),
+        ),
+        Row::new("router alert, to a relay (RFC 2113)", NONE, ACCESS, with(RELAY, &[148, 4, 0, 0]), relay()),
+        Row::new("timestamps, to a relay", NONE, ACCESS, with(RELAY, &[68, 12, 5, 0]), relay()),
+        Row::new("an address of 131s in a record route", NONE, ACCESS, with(RELAY, &[7, 7, 4, 131, 131, 131, 131]), relay()),
+        Row::new("a source route behind the end of options", NONE, ACCESS, with(RELAY, &[0, 131, 7, 4, 192, 0, 2, 1]), relay()),
     ]
 }
 
@@ -89,26 +116,5 @@ fn lengths() -> Vec<Row> {
             put(trail(frame(&v4(DYNAMIC, MX).tcp(&head(25, 12))), &[0; 40]), 14 + 20, &syn(25)), unparsed("truncated_tcp", &INTERFACE),
         ),
         Row::new("trailing octets of any number", PADDING, ACCESS, trail(smtp(DYNAMIC, MX), &[0xff; 1000]), yes()),
-    ]
-}
-
-fn tunnels() -> Vec<Row> {
-    const WHY: &str = "a packet inside a packet is not read yet: it passes, and says so";
-    let inner = v4(DYNAMIC, MX).tcp(&syn(25)).bytes;
-    let inner_6 = v6(DYNAMIC_6, MX_6).tcp(&syn(25)).bytes;
-    // RFC 2784 section 2: no checksum, version 0, protocol type IPv4.
-    let gre = [&[0, 0, 8, 0], &inner[..]].concat();
-    let row = |name, number, payload: &[u8]| {
-        Row::new(name, WHY, ACCESS, frame(&v4(DYNAMIC, MX).carry(number, payload)), unparsed("tunnel", &INTERFACE))
-    };
-    vec![
-        row("4in4 (RFC 2003)", protocol::IPV4, &inner),
-        row("6in4 (RFC 4213)", protocol::IPV6, &inner_6),
-        row("GRE (RFC 2784)", protocol::GRE, &gre),
-        row("6in4 without an inner packet", protocol::IPV6, &[]),
-        Row::new(
-            "6in4 on an uplink", WHY, UPLINK, frame(&v4("198.51.100.7", MX).carry(protocol::IPV6, &inner_6)),
-            unparsed("tunnel", &["interface uplink"]),
-        ),
     ]
 }

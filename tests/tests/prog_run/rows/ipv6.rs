@@ -16,7 +16,7 @@ const HIP: Extension = Extension::Uniform(protocol::HIP, 0);
 const SHIM6: Extension = Extension::Uniform(protocol::SHIM6, 0);
 
 pub(super) fn rows() -> Vec<Row> {
-    [extensions(), chains(), cut_short(), headers(), tunnels()].into_iter().flatten().collect()
+    [extensions(), chains(), cut_short(), headers()].into_iter().flatten().collect()
 }
 
 fn with(extensions: &[Extension]) -> Vec<u8> {
@@ -38,11 +38,8 @@ fn extensions() -> Vec<Row> {
         row("authentication, 20 words of it", Extension::Authentication(20)),
         row("destination options of 264 octets", Extension::Uniform(protocol::DESTINATION, 32)),
         row("destination options of 1440 octets, a full Ethernet frame", Extension::Uniform(protocol::DESTINATION, 179)),
-        Row::new(
-            "destination options of 2048 octets, the longest there are", "no honest sender makes them, and beyond 2047 octets the gate does not look",
-            ACCESS, with(&[Extension::Uniform(protocol::DESTINATION, 255)]), refused("beyond_reach", &DYNAMIC_6_COUNTS),
-        ),
-        row("destination options of 1984 octets, the TCP header just within reach", Extension::Uniform(protocol::DESTINATION, 247)),
+        row("destination options of 2048 octets, the longest there are", Extension::Uniform(protocol::DESTINATION, 255)),
+        row("destination options of 1984 octets, the TCP header just within what is read directly", Extension::Uniform(protocol::DESTINATION, 247)),
         Row::new(
             "options that imitate a SYN to port 25", WHY, ACCESS,
             put(frame(&v6(DYNAMIC_6, MX_6).with(Extension::Uniform(protocol::DESTINATION, 4)).tcp(&syn(80))), at::FIRST_EXTENSION + 2, &syn(25)),
@@ -50,6 +47,24 @@ fn extensions() -> Vec<Row> {
         ),
         Row::new(
             "to a relay, behind options", WHY, ACCESS, frame(&v6(DYNAMIC_6, "2001:db8:25::1").with(Extension::DESTINATION).tcp(&syn(25))),
+            passed("relay", &[&DYNAMIC_6_COUNTS[..], &["relay 2001:db8:25::/64"]].concat()),
+        ),
+        Row::new(
+            "two of 2048 octets each", WHY, ACCESS,
+            with(&[Extension::Uniform(protocol::DESTINATION, 255), Extension::Uniform(protocol::HOP_BY_HOP, 255)]), refused("restricted", &DYNAMIC_6_COUNTS),
+        ),
+        Row::new(
+            "two of 2048 octets each, to another port", WHY, ACCESS,
+            frame(&v6(DYNAMIC_6, MX_6).with_all(&[Extension::Uniform(protocol::DESTINATION, 255); 2]).tcp(&syn(80))), unjudged(),
+        ),
+        Row::new(
+            "routing header with segments left, to a relay", "it leads on from the relay (RFC 8200 section 4.4), and so the relay is no exemption", ACCESS,
+            put(frame(&v6(DYNAMIC_6, "2001:db8:25::1").with(Extension::ROUTING).tcp(&syn(25))), at::FIRST_EXTENSION + 3, &[1]),
+            refused("source_routed", &DYNAMIC_6_COUNTS),
+        ),
+        Row::new(
+            "routing header without segments left, to a relay", "it ends there", ACCESS,
+            frame(&v6(DYNAMIC_6, "2001:db8:25::1").with(Extension::ROUTING).tcp(&syn(25))),
             passed("relay", &[&DYNAMIC_6_COUNTS[..], &["relay 2001:db8:25::/64"]].concat()),
         ),
         Row::new(
@@ -110,8 +125,8 @@ fn chains() -> Vec<Row> {
             unparsed("too_many_extensions", &["interface access", "pool campus", "prefix campus 2001:db8:300::/40"]),
         ),
         Row::new(
-            "nine, to a relay", "to a relay port 25 is open", ACCESS, from(DYNAMIC_6, "2001:db8:25::1", &nine),
-            unparsed("too_many_extensions", &["interface access", "pool dynamic", "prefix dynamic 2001:db8:100::/40", "relay 2001:db8:25::/64"]),
+            "nine, to a relay", "what is hidden is open to nobody: no honest sender makes it", ACCESS, from(DYNAMIC_6, "2001:db8:25::1", &nine),
+            refused("too_many_extensions", &DYNAMIC_6_COUNTS),
         ),
         Row::new(
             "nine, unlisted", "who is in no pool is open", ACCESS, from("2001:db8:7::7", MX_6, &nine),
@@ -181,25 +196,6 @@ fn headers() -> Vec<Row> {
         Row::new(
             "padding that completes a TCP header", PADDING, ACCESS,
             trail(frame(&v6(DYNAMIC_6, MX_6).tcp(&head(25, 14))), &[0; 40]), unparsed("truncated_tcp", &INTERFACE),
-        ),
-    ]
-}
-
-fn tunnels() -> Vec<Row> {
-    const WHY: &str = "a packet inside a packet is not read yet: it passes, and says so";
-    let inner = v4(DYNAMIC, MX).tcp(&syn(25)).bytes;
-    let inner_6 = v6(DYNAMIC_6, MX_6).tcp(&syn(25)).bytes;
-    let gre = [&[0, 0, 8, 0], &inner[..]].concat();
-    let row = |name, number, payload: &[u8]| {
-        Row::new(name, WHY, ACCESS, frame(&v6(DYNAMIC_6, MX_6).carry(number, payload)), unparsed("tunnel", &INTERFACE))
-    };
-    vec![
-        row("4in6 (RFC 2473)", protocol::IPV4, &inner),
-        row("6in6 (RFC 2473)", protocol::IPV6, &inner_6),
-        row("GRE over IPv6", protocol::GRE, &gre),
-        Row::new(
-            "4in6 behind the encapsulation limit (RFC 2473 section 4.1.1)", WHY, ACCESS,
-            frame(&v6(DYNAMIC_6, MX_6).with(Extension::DESTINATION).carry(protocol::IPV4, &inner)), unparsed("tunnel", &INTERFACE),
         ),
     ]
 }

@@ -6,14 +6,19 @@
 //! | `pools` | which pool a source is in, until when, and what counts as one source |
 //! | `segments` | which segments are judged: flags, scopes, ports, other protocols |
 //! | `link` | tags, short frames, and what is no IP |
+//! | `encapsulated` | PPPoE sessions, MPLS labels, IEEE 802.2 LLC |
+//! | `tunnels` | one packet in another |
 //! | `ipv4`, `ipv6` | headers, good and bad |
 //! | `fragments` | fragments of both families |
 //! | `uplink` | classes of submission connections |
+//! | `vlans` | a role per VLAN, the inner address of a tunnel, shapes treated otherwise |
 //!
 //! A row says everything that changes: the total of a verdict and reason, the counters of interface, pool, prefix, relay, class and
 //! country, the source, the tag of the connection. A row that says nothing of a counter says that it stays.
 
 // A row is read as a line or two; rustfmt would make fifteen of each.
+#[rustfmt::skip]
+mod encapsulated;
 #[rustfmt::skip]
 mod fragments;
 #[rustfmt::skip]
@@ -29,7 +34,11 @@ mod port25;
 #[rustfmt::skip]
 mod segments;
 #[rustfmt::skip]
+mod tunnels;
+#[rustfmt::skip]
 mod uplink;
+#[rustfmt::skip]
+mod vlans;
 mod words;
 
 use libtest_mimic::Trial;
@@ -39,6 +48,32 @@ use crate::{
     configurations::{Configuration, NOW},
     kernel::{Action, Change, Tally},
 };
+
+impl Expected {
+    /// And an answer goes back: the first of its source and in all, since the limits are new with each row.
+    fn answered(self, answer: &str) -> Self {
+        let mut tally = Tally::default();
+        tally.count(format!("answer {answer}"));
+        for bucket in ["answer", "answer_total"] {
+            tally.count(format!("bucket {bucket} within"));
+        }
+        tally.count("bucket answer made");
+        Self {
+            action: Action::Answer,
+            change: self.change.and(tally),
+        }
+    }
+
+    /// And no answer goes back, for this reason.
+    fn unanswered(self, why: &str) -> Self {
+        let mut tally = Tally::default();
+        tally.count(format!("answer {why}"));
+        Self {
+            action: self.action,
+            change: self.change.and(tally),
+        }
+    }
+}
 
 /// A packet and what becomes of it.
 pub(crate) struct Row {
@@ -94,22 +129,30 @@ impl Row {
     }
 }
 
-/// All rows as trials.
-pub(crate) fn trials(bench: &Bench) -> Vec<Trial> {
+/// All rows, each with its group.
+pub(crate) fn all() -> Vec<(&'static str, Row)> {
     let groups = [
         ("port25", port25::rows()),
         ("pools", pools::rows()),
         ("segments", segments::rows()),
         ("link", link::rows()),
+        ("encapsulated", encapsulated::rows()),
+        ("tunnels", tunnels::rows()),
         ("ipv4", ipv4::rows()),
         ("ipv6", ipv6::rows()),
         ("fragments", fragments::rows()),
         ("uplink", uplink::rows()),
+        ("vlans", vlans::rows()),
     ];
-    let mut rows: Vec<(&str, Row)> = groups
+    groups
         .into_iter()
         .flat_map(|(group, rows)| rows.into_iter().map(move |row| (group, row)))
-        .collect();
+        .collect()
+}
+
+/// All rows as trials.
+pub(crate) fn trials(bench: &Bench) -> Vec<Trial> {
+    let mut rows = all();
     // A change of generation waits for several grace periods; a trial takes a millisecond.
     rows.sort_by_key(|(_, row)| (row.configuration as u8, row.side as u8));
     let mut trials: Vec<Trial> = rows

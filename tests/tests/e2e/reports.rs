@@ -13,18 +13,18 @@ use crate::bench::{Bench, Found, Tools};
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     vec![
-        found.lab_trial("answers::lookup_agrees_with_the_real_database", of_file),
+        found.lab_trial("reports::lookup_agrees_with_the_real_database", of_file),
         found.lab_trial(
-            "answers::lookup_tells_pools_of_the_loaded_generation",
+            "reports::lookup_tells_pools_of_the_loaded_generation",
             loaded,
         ),
         found.lab_trial(
-            "answers::lookup_names_the_line_of_a_prefix",
+            "reports::lookup_names_the_line_of_a_prefix",
             sources_of_prefixes,
         ),
-        found.lab_trial("answers::counters_by_source_name_each_source", sources),
-        found.lab_trial("answers::check_touches_nothing", check),
-        found.lab_trial("answers::nothing_loaded_is_said", nothing_loaded),
+        found.lab_trial("reports::counters_by_source_name_each_source", sources),
+        found.lab_trial("reports::check_touches_nothing", check),
+        found.lab_trial("reports::nothing_loaded_is_said", nothing_loaded),
     ]
 }
 
