@@ -16,12 +16,15 @@ use crate::{
     object::{self, Object},
     say,
     setup::{self, Bpf},
+    tool::Tool,
     vm,
     workspace::Workspace,
 };
 
-/// Pinned, so that a check does not change its mind between two machines.
-const CARGO_DENY: &str = "0.20.2";
+const CARGO_DENY: Tool = Tool {
+    name: "cargo-deny",
+    release: "0.20.2",
+};
 
 /// Debian's clippy for the toolchain that `setup` installs there.
 const DEBIAN_CLIPPY: &str = "rust-web-clippy";
@@ -92,7 +95,7 @@ pub(crate) fn ensure(workspace: &Workspace) -> Result<()> {
             )
         })?;
     }
-    cargo_deny(workspace).map(drop)
+    CARGO_DENY.obtain(workspace).map(drop)
 }
 
 fn format(workspace: &Workspace) -> Result<()> {
@@ -174,31 +177,8 @@ fn documentation(workspace: &Workspace) -> Result<()> {
 /// Advisories are left out: they need a database from a git server, which not every builder reaches.
 fn deny(workspace: &Workspace) -> Result<()> {
     command::run(
-        Command::new(cargo_deny(workspace)?)
+        Command::new(CARGO_DENY.obtain(workspace)?)
             .args(["check", "bans", "licenses", "sources"])
             .current_dir(&workspace.root),
     )
-}
-
-/// `cargo-deny` out of the cache, built there the first time.
-fn cargo_deny(workspace: &Workspace) -> Result<PathBuf> {
-    let root = workspace.cache.join(format!("cargo-deny-{CARGO_DENY}"));
-    let program = root.join("bin/cargo-deny");
-    if command::is_executable(&program) {
-        return Ok(program);
-    }
-    say::step(format_args!(
-        "building cargo-deny {CARGO_DENY} (some minutes, once; kept in {})",
-        root.display()
-    ));
-    let mut install = workspace.cargo();
-    install
-        .args(["install", "cargo-deny", "--version", CARGO_DENY])
-        .args(["--locked", "--root"])
-        .arg(&root)
-        .env_remove("CARGO_TARGET_DIR");
-    command::run(&mut install).with_context(|| {
-        format!("cannot build cargo-deny {CARGO_DENY}: is the crates registry within reach?")
-    })?;
-    Ok(program)
 }

@@ -11,10 +11,13 @@ mod build;
 mod captures;
 mod command;
 mod conformance;
+mod coverage;
 mod data;
 mod demo;
+mod fuzz;
 mod linker;
 mod lint;
+mod mutants;
 mod needs;
 mod object;
 mod prepare;
@@ -26,6 +29,7 @@ mod stream;
 mod supervise;
 mod tally;
 mod test;
+mod tool;
 mod toolchain;
 mod vm;
 mod workspace;
@@ -63,6 +67,10 @@ enum Task {
     Test(test::Arguments),
     Conformance(conformance::Arguments),
     Vm(vm::Arguments),
+    Fuzz(fuzz::Arguments),
+    /// Prints which lines of parser, decision, answers and limits the fuzzing corpora and the property tests reach
+    Coverage,
+    Mutants(mutants::Arguments),
     /// Checks formatting, clippy, documentation, dependencies, ABI and data
     Lint,
     Abi(abi::Arguments),
@@ -91,6 +99,9 @@ fn start(task: Task) -> Result<ExitCode> {
         Task::Conformance(arguments) => conformance::run(workspace, &arguments),
         Task::Test(arguments) => test::run(workspace, &arguments),
         Task::Vm(arguments) => vm::run(workspace, &arguments),
+        Task::Fuzz(arguments) => fuzz::run(workspace, &arguments),
+        Task::Coverage => coverage::run(workspace).map(done),
+        Task::Mutants(arguments) => mutants::run(workspace, &arguments),
         Task::Lint => lint::run(workspace).map(done),
         Task::Abi(arguments) => abi::run(workspace, &arguments).map(done),
         Task::Data(arguments) => data::run(workspace, &arguments).map(done),

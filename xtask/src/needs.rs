@@ -18,6 +18,8 @@ pub(crate) enum Group {
     Conformance,
     /// Other kernels in qemu.
     Vm,
+    /// Fuzz: libFuzzer is C++.
+    Fuzz,
     /// Formatting, clippy, licences, data.
     Lint,
     /// Fetch the country database again.
@@ -33,6 +35,7 @@ impl Group {
             Self::Lab => "lab",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
+            Self::Fuzz => "fuzz",
             Self::Lint => "lint",
             Self::Data => "data",
         }
@@ -134,6 +137,12 @@ const NEEDS: &[Need] = &[
         package: "libc-bin",
         groups: &[Group::Vm],
         why: "lists the libraries a test needs",
+    },
+    Need {
+        command: "c++",
+        package: "g++",
+        groups: &[Group::Fuzz],
+        why: "compiles libFuzzer",
     },
     Need {
         command: "npm",

@@ -50,7 +50,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
                 needs::report(*group);
                 say::line("  rustfmt, clippy, cargo-deny: found");
             }
-            Group::Run | Group::Lab | Group::Conformance | Group::Vm | Group::Data => {
+            Group::Run
+            | Group::Lab
+            | Group::Conformance
+            | Group::Vm
+            | Group::Fuzz
+            | Group::Data => {
                 needs::ensure(*group)?;
                 needs::report(*group);
             }

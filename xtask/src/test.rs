@@ -8,7 +8,7 @@ use std::{env, process::ExitCode};
 use anyhow::Result;
 
 use crate::{
-    captures, command,
+    captures, command, coverage, fuzz,
     needs::{self, Group},
     prepare, say, stream,
     tally::Tally,
@@ -19,12 +19,18 @@ use crate::{
 /// The environment variable with the directory of the unpacked captures.
 const CAPTURES: &str = "GATE_CAPTURES";
 
+/// For how many seconds each fuzzing target runs.
+const SMOKE: u32 = 60;
+
 /// Sets up, builds, and runs all tests, the privileged ones as root
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Leave out the other kernels in qemu
     #[arg(long)]
     no_vm: bool,
+    /// Leave out the fuzzing and the coverage
+    #[arg(long)]
+    no_fuzz: bool,
     /// Fail when a test was ignored (the default with CI=true)
     #[arg(long)]
     no_skips: bool,
@@ -45,6 +51,7 @@ struct Stage {
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let Arguments {
         no_vm,
+        no_fuzz,
         no_skips,
         filter,
     } = arguments;
@@ -58,6 +65,12 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
                 .into_iter()
                 .map(|(series, outcome)| Stage::new(format!("kernel {series}"), outcome)),
         );
+    }
+    if *no_fuzz || !filter.is_empty() {
+        say::step("the fuzzing and the coverage are left out: --no-fuzz, or a filter");
+    } else {
+        stages.push(Stage::of("coverage", coverage::run(workspace)));
+        stages.push(Stage::of("fuzzing", fuzz::smoke(workspace, SMOKE)));
     }
     let no_skips = *no_skips || env::var_os("CI").is_some_and(|value| value == "true");
     Ok(summarise(&stages, no_skips))
@@ -102,6 +115,21 @@ impl Stage {
             Err(error) => (Tally::default(), Some(say::chain(&error))),
         };
         Self { name, tally, fault }
+    }
+
+    /// A stage that is one test.
+    fn of(name: &str, outcome: Result<()>) -> Self {
+        let tally = Tally {
+            passed: outcome.is_ok().into(),
+            failed: outcome.is_err().into(),
+            ignored: 0,
+        };
+        let fault = outcome.err().map(|error| say::chain(&error));
+        Self {
+            name: name.to_owned(),
+            tally,
+            fault,
+        }
     }
 
     fn failed(&self, no_skips: bool) -> bool {

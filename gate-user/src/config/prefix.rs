@@ -23,6 +23,8 @@ pub(crate) fn parse(text: &str) -> Result<IpNet, Fault> {
     let longest = if address.is_ipv4() { 32 } else { 128 };
     let length = match length_text {
         None => Some(longest),
+        // With a leading zero it is an octal number to some programs.
+        Some(digits) if digits.starts_with('0') && digits != "0" => None,
         Some(digits) if digits.bytes().all(|byte| byte.is_ascii_digit()) => digits.parse().ok(),
         Some(_) => None,
     };
@@ -124,6 +126,11 @@ mod tests {
                 "192.0.2.0/33",
                 "`192.0.2.0/33` is no prefix: what follows the `/` is no IPv4 prefix length",
                 "write a number from 0 to 32, for example 192.0.2.0/32",
+            ),
+            (
+                "10.0.0.0/024",
+                "`10.0.0.0/024` is no prefix: what follows the `/` is no IPv4 prefix length",
+                "write a number from 0 to 32, for example 10.0.0.0/32",
             ),
             (
                 "2001:db8::/",
