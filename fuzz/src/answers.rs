@@ -48,6 +48,7 @@ pub fn check(data: &[u8]) {
         return;
     };
     let Some(reply) = reply(&frame, &flow, &decision, &tables, 0) else {
+        assert_eq!(decision.answer, Ok(Answer::Drop), "silence was not wanted");
         return;
     };
     let Ok(answer) = decision.answer else {

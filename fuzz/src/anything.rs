@@ -125,10 +125,7 @@ fn stopped(tables: &Anything, shape: Shape, flow: &Flow, decision: &Decision) {
         assert!(matches!(flow.dport, 0 | 25));
     }
     assert!(
-        tables.relay.is_none()
-            || flow.is_source_routed()
-            || flow.dport == 0
-            || !flow.has_source()
+        tables.relay.is_none() || flow.is_source_routed() || flow.dport == 0 || !flow.has_source()
     );
     // Nothing answers what must not be answered.
     if let Ok(Answer::Reset | Answer::Prohibited) = decision.answer {

@@ -5,8 +5,8 @@ use std::net::IpAddr;
 
 use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
 use gate_common::{
-    Addr, Flow, Shape,
-    parse::{MAX_EXTENSIONS, MAX_LABELS, MAX_TAGS},
+    Addr, Flow, Shape, decide,
+    parse::{MAX_EXTENSIONS, MAX_LABELS, MAX_TAGS, glance},
 };
 
 use crate::watched::{Watch, watch};
@@ -17,6 +17,7 @@ pub fn check(frame: &[u8]) {
     work_is_bounded(frame, &seen);
     only_what_was_read_matters(frame, &seen);
     fields_belong_to_shapes(&seen);
+    a_glance_sees_the_same(frame, &seen);
     etherparse_finds_the_same(frame, &seen);
 }
 
@@ -46,6 +47,25 @@ pub(crate) fn only_what_was_read_matters(frame: &[u8], seen: &Watch) {
             cut.shape != Shape::Tcp || found(&cut) == found(seen),
             "{cut:?} without the last octet"
         );
+    }
+}
+
+/// Where a glance finds anything, it is what the parser finds.
+pub(crate) fn a_glance_sees_the_same(frame: &[u8], seen: &Watch) {
+    let mut flow = Flow::default();
+    let found = glance(frame, &mut flow);
+    if let Some(shape) = found {
+        assert_eq!((shape, flow), (seen.shape, seen.flow));
+    }
+    assert!(
+        !decide::leaves(frame) || !decide::concerns(seen.shape, &seen.flow),
+        "{seen:?}"
+    );
+    // An untagged IPv4 segment without options is what glances are for.
+    let Watch { shape, flow, .. } = seen;
+    let untagged = frame.get(12..15) == Some(&[0x08, 0x00, 0x45]);
+    if *shape == Shape::Tcp && untagged && flow.transport == 34 {
+        assert_eq!(found, Some(Shape::Tcp), "{seen:?}");
     }
 }
 

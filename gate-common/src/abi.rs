@@ -13,10 +13,13 @@
 
 use bytemuck::{Pod, Zeroable};
 
-use crate::{Addr, Answered, Bucket, Country, Flow, Reason, Verdict};
+use crate::{
+    Addr, Answered, Bucket, Country, Flow, Reason, Role, Verdict,
+    sets::{self, Kind, Tag},
+};
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 3;
+pub const ABI_VERSION: u32 = 4;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
@@ -28,7 +31,7 @@ pub mod maps {
     pub const COUNTERS: &str = "COUNTERS";
     /// `PERCPU_ARRAY`, `u64` by [`Country::number`](crate::Country::number): packets tagged, by country.
     pub const COUNTRIES: &str = "COUNTRIES";
-    /// `LRU_HASH`, [`Source`](super::Source) by [`SourceKey`](super::SourceKey): packets by source.
+    /// `ARRAY` of [`SOURCE_SETS`](super::SOURCE_SETS) times [`SourceSet`](super::SourceSet): packets by source.
     pub const SOURCES: &str = "SOURCES";
     /// `LRU_HASH`, [`FlowTag`](super::FlowTag) by [`FlowKey`](super::FlowKey): the class of submission connections.
     pub const FLOWS: &str = "FLOWS";
@@ -36,10 +39,13 @@ pub mod maps {
     pub const ANSWERS: &str = "ANSWERS";
     /// `PERCPU_ARRAY`, [`Limited`](super::Limited) by [`Bucket`](crate::Bucket): what token buckets said.
     pub const LIMITED: &str = "LIMITED";
-    /// `LRU_HASH`, `u64` by [`BucketKey`](super::BucketKey): the [token buckets](crate::limit) of sources.
+    /// `ARRAY` of [`BUCKET_SETS`](super::BUCKET_SETS) times [`BucketSet`](super::BucketSet): the [token buckets](crate::limit) of sources.
     pub const BUCKETS: &str = "BUCKETS";
     /// `ARRAY` of one `u64`: the token bucket of [`Bucket::AnswerTotal`](crate::Bucket::AnswerTotal). By itself, since CPUs write to it.
     pub const TOTAL_BUCKET: &str = "TOTAL_BUCKET";
+    /// `HASH`, `u64` by [`DeviceKey`](super::DeviceKey): answers that failed to leave, by interface. The loader makes the entries, and the
+    /// programs on [`TRACEPOINTS`](super::TRACEPOINTS) add to those that there are.
+    pub const UNSENT: &str = "UNSENT";
     /// Slotted `ARRAY` of one [`Settings`](super::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Slotted `HASH`, [`Interface`](super::Interface) by [`InterfaceKey`](super::InterfaceKey).
@@ -53,7 +59,7 @@ pub mod maps {
     pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
-    pub const STATES: [&str; 10] = [
+    pub const STATES: [&str; 11] = [
         STATE,
         TOTALS,
         COUNTERS,
@@ -64,6 +70,7 @@ pub mod maps {
         LIMITED,
         BUCKETS,
         TOTAL_BUCKET,
+        UNSENT,
     ];
     /// The maps of maps, whose inner maps make a generation.
     pub const SLOTTED: [&str; 5] = [SETTINGS, INTERFACES, RULES, ROOTS, NODES];
@@ -71,6 +78,10 @@ pub mod maps {
 
 /// The name of the XDP program.
 pub const PROGRAM: &str = "gate";
+/// The tracepoints at which the kernel says that a frame failed to leave, and the names of the programs on them.
+pub const TRACEPOINTS: [&str; 2] = ["xdp_bulk_tx", "xdp_exception"];
+/// The symbol of the [`KernelLayout`] in the object, which the loader fills in.
+pub const KERNEL_LAYOUT: &str = "KERNEL_LAYOUT";
 
 /// Slots of a slotted map: two that take turns, and one reserved for a candidate generation (rehearsal).
 pub const SLOTS: u32 = 3;
@@ -79,10 +90,12 @@ pub const COUNTERS: u32 = 16_384;
 /// How many objects a configuration can count one by one: half, so that the next generation has counters for as many
 /// others while this one still counts.
 pub const COUNTED: u32 = (COUNTERS - 1) / 2;
-/// How many sources are counted one by one ([`maps::SOURCES`]) before the least recently seen makes room.
-pub const SOURCES: u32 = 65_536;
-/// How many sources have token buckets ([`maps::BUCKETS`]) before the least recently used makes room.
-pub const BUCKETS: u32 = 65_536;
+/// How many sets of sources there are, a power of two ([`maps::SOURCES`]); each has room for [`sets::WAYS`].
+pub const SOURCE_SETS: u32 = 1 << 15;
+/// How many sets of token buckets there are, a power of two ([`maps::BUCKETS`]); each has room for [`sets::WAYS`].
+pub const BUCKET_SETS: u32 = 1 << 15;
+/// How many interfaces have their unsent answers counted ([`maps::UNSENT`]).
+pub const DEVICES: u32 = 1_024;
 /// How many submission connections keep a tag ([`maps::FLOWS`]) before the least recently seen makes room.
 pub const FLOWS: u32 = 65_536;
 /// How many classes a configuration can have.
@@ -98,17 +111,20 @@ pub const FLOW_TTL_NS: u64 = 24 * 60 * 60 * 1_000_000_000;
 pub enum State {
     /// The [`GenerationWord`].
     Generation = 0,
-    /// What to add to `CLOCK_BOOTTIME` to get UNIX time, in nanoseconds, wrapping; written by the loader whenever the
-    /// clock is set, so that deadlines follow the wall clock and hold while no loader runs.
+    /// What to add to `CLOCK_MONOTONIC` to get UNIX time, in nanoseconds, wrapping; written by the loader whenever the
+    /// clock is set, or the machine wakes from a sleep in which `CLOCK_MONOTONIC` stood still, so that deadlines follow the wall clock and hold
+    /// while no loader runs.
     WallOffset = 1,
     /// The UNIX time in nanoseconds that the program is to go by; 0 is the clock's. Only instances that are attached to nothing
     /// have it, to judge a capture at the time of the capture.
     Now = 2,
+    /// What goes into every [`Hash`](sets::Hash): a number that nobody outside knows, written once, before the first generation.
+    Seed = 3,
 }
 
 impl State {
     /// How many there are.
-    pub const COUNT: u32 = 3;
+    pub const COUNT: u32 = 4;
 }
 
 /// Which generation is in force, and in which slot: one word, so that one load reads both.
@@ -318,6 +334,28 @@ impl InterfaceKey {
     }
 }
 
+/// A network device. An index alone is not enough at a tracepoint, which sees the devices of every network namespace.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
+pub struct DeviceKey {
+    /// The number of its network namespace: the inode of `/proc/PID/ns/net`.
+    pub netns: u32,
+    /// Its index there.
+    pub index: u32,
+}
+
+/// Where the running kernel keeps what [`DeviceKey`] is made of: offsets in bytes, from the kernel's BTF.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct KernelLayout {
+    /// `net_device.ifindex`.
+    pub device_index: u32,
+    /// `net_device.nd_net.net`, a pointer.
+    pub device_netns: u32,
+    /// `net.ns.inum`.
+    pub netns_number: u32,
+}
+
 /// An interface that the configuration names, or one VLAN of it.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
@@ -391,52 +429,148 @@ impl Packets {
     }
 }
 
-/// A source: an address cut to the length that its pool counts by.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct SourceKey {
-    /// The address, the rest of its bits 0; two words in host byte order.
-    pub address: Addr,
-    /// How many bits of an IPv4 address were kept.
-    pub v4_length: u8,
-    /// How many bits of an IPv6 address were kept.
-    pub v6_length: u8,
-    /// The [`Role`](crate::Role) of the interface it came in by.
-    pub role: u8,
-    /// Always 0. (Scalars, here and in [`FlowKey`]: LLVM clears an odd array by a call to `memset`.)
-    pub reserved: u8,
-    /// Always 0.
-    pub spare: u32,
-}
-
-/// What is known of a source since its entry exists.
+/// What is known of a source since its entry exists: a way of a [`SourceSet`], and one cache line.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Source {
-    /// Its packets.
-    pub packets: Packets,
-    /// `CLOCK_BOOTTIME` in nanoseconds of the first of them.
-    pub first_ns: u64,
-    /// `CLOCK_BOOTTIME` in nanoseconds of the last of them.
-    pub last_ns: u64,
-}
-
-/// A source's token bucket.
-#[repr(C)]
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Pod, Zeroable)]
-pub struct BucketKey {
+    /// Whose it is: beside what all tags have, the lengths that the address was cut to, for IPv4 and for IPv6, and the
+    /// [`Role`](crate::Role) of the interface that it came in by.
+    pub tag: Tag,
     /// The address, the rest of its bits 0; two words in host byte order.
     pub address: Addr,
-    /// What the bucket is for: a [`Bucket`].
-    pub bucket: u8,
+    /// Its packets by verdict. None is [`Verdict::Unparsed`]: such a packet has no source that could be told.
+    pub packets: [u64; SOURCE_VERDICTS],
+    /// When the first of them came, see [`moment`].
+    pub first: u32,
+    /// When the last of them came, see [`moment`].
+    pub last: u32,
+}
+
+/// A time of `CLOCK_MONOTONIC`, in units of 2^30 nanoseconds, which is a second and 7 %.
+#[inline(always)]
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "the word lasts for 146 years"
+)]
+pub const fn moment(monotonic_ns: u64) -> u32 {
+    (monotonic_ns >> MOMENT_BITS) as u32
+}
+
+/// The nanoseconds of `CLOCK_MONOTONIC` at which a [`moment`] began.
+#[must_use]
+pub const fn began_ns(moment: u32) -> u64 {
+    (moment as u64) << MOMENT_BITS
+}
+
+const MOMENT_BITS: u32 = 30;
+
+/// After how many [`moment`]s without a packet a source makes room before others: some ten minutes.
+pub const SPENT: u32 = 600;
+
+impl Source {
+    /// Its packets.
+    #[must_use]
+    pub const fn by_verdict(&self) -> Packets {
+        let [passed, refused, observed, tagged] = self.packets;
+        Packets {
+            passed,
+            refused,
+            observed,
+            tagged,
+            unparsed: 0,
+        }
+    }
+}
+
+/// What a source is looked up by: an address cut to the length that its pool counts by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SourceKey {
+    /// The address, the rest of its bits 0.
+    pub address: Addr,
     /// How many bits of an IPv4 address were kept.
     pub v4_length: u8,
     /// How many bits of an IPv6 address were kept.
     pub v6_length: u8,
-    /// Always 0.
-    pub reserved: u8,
-    /// Always 0.
-    pub spare: u32,
+    /// The [`Role`](crate::Role) of the interface that it came in by.
+    pub role: u8,
+}
+
+impl SourceKey {
+    /// The source `address`, of which the first `lengths` bits (IPv4, IPv6) count, where `role` says who sends.
+    #[inline(always)]
+    #[must_use]
+    pub const fn new(address: Addr, lengths: (u8, u8), role: Role) -> Self {
+        Self {
+            address: address.truncated(lengths.0, lengths.1),
+            v4_length: lengths.0,
+            v6_length: lengths.1,
+            role: role as u8,
+        }
+    }
+
+    /// What the tag of its way says.
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        [self.v4_length, self.v6_length, self.role]
+    }
+
+    /// Of a way with this tag.
+    #[must_use]
+    pub const fn of(tag: Tag, address: Addr) -> Self {
+        let [v4_length, v6_length, role] = tag.kind();
+        Self {
+            address,
+            v4_length,
+            v6_length,
+            role,
+        }
+    }
+}
+
+/// How many verdicts are counted by source: those before [`Verdict::Unparsed`].
+pub const SOURCE_VERDICTS: usize = Verdict::Unparsed as usize;
+
+/// Some sources.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct SourceSet {
+    /// The ways.
+    pub ways: [Source; sets::WAYS],
+}
+
+/// A source's token bucket: a way of a [`BucketSet`].
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
+pub struct SourceBucket {
+    /// Whose it is: beside what all tags have, the [`Bucket`], and the lengths that the address was cut to, for IPv4 and for IPv6.
+    pub tag: Tag,
+    /// The address, the rest of its bits 0; two words in host byte order.
+    pub address: Addr,
+    /// What [`limit::take`](crate::limit::take) makes of it.
+    pub word: u64,
+}
+
+/// Some token buckets.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Pod, Zeroable)]
+pub struct BucketSet {
+    /// The ways.
+    pub ways: [SourceBucket; sets::WAYS],
+}
+
+/// What a token bucket of one source is looked up by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct BucketKey {
+    /// The address, the rest of its bits 0.
+    pub address: Addr,
+    /// What the bucket is for.
+    pub bucket: Bucket,
+    /// How many bits of an IPv4 address were kept.
+    pub v4_length: u8,
+    /// How many bits of an IPv6 address were kept.
+    pub v6_length: u8,
 }
 
 impl BucketKey {
@@ -446,19 +580,21 @@ impl BucketKey {
     pub const fn new(bucket: Bucket, address: Addr, lengths: (u8, u8)) -> Self {
         Self {
             address: address.truncated(lengths.0, lengths.1),
-            bucket: bucket as u8,
+            bucket,
             v4_length: lengths.0,
             v6_length: lengths.1,
-            reserved: 0,
-            spare: 0,
         }
+    }
+
+    /// What the tag of its way says.
+    #[inline(always)]
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        [self.bucket as u8, self.v4_length, self.v6_length]
     }
 }
 
 /// What token buckets said.
-///
-/// Each bucket that was made lets a source have its burst anew: made, less those that are there, is how often that happened
-/// because another source needed the room.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Limited {
@@ -466,10 +602,12 @@ pub struct Limited {
     pub within: u64,
     /// Events over the limit.
     pub over: u64,
-    /// Events taken for over the limit because other CPUs were faster each time, or no bucket was to be had.
+    /// Events taken for over the limit because other CPUs were faster each time, or no bucket was to be had: all ways of the set were in use.
     pub contended: u64,
     /// Buckets made.
     pub made: u64,
+    /// Buckets that made room for others before they were full again: those sources had their burst anew.
+    pub evicted: u64,
 }
 
 /// How many kinds of buckets there are.
@@ -518,7 +656,7 @@ impl FlowKey {
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Pod, Zeroable)]
 pub struct FlowTag {
-    /// `CLOCK_BOOTTIME` in nanoseconds of the segment that opened it.
+    /// `CLOCK_MONOTONIC` in nanoseconds of the segment that opened it.
     pub time_ns: u64,
     /// The number of the generation that decided.
     pub generation: u32,

@@ -16,6 +16,7 @@ use crate::{
     Shape, Verdict,
     abi::{BucketKey, ClassedCountry, DEADLINES, Interface, InterfaceKey, Rule, Settings},
     answer,
+    parse::{Frame, glance},
 };
 
 /// Port 25 (RFC 5321 section 4.5.4.2).
@@ -116,6 +117,17 @@ pub const fn concerns(shape: Shape, flow: &Flow) -> bool {
         flow.dport == SMTP || (matches!(flow.dport, SUBMISSION | SUBMISSIONS) && flow.opens())
     } else {
         shape.is_unparsed()
+    }
+}
+
+/// Whether a glance shows that a frame is of no concern; where it does not, [`parse`](crate::parse::parse) has to look.
+#[inline(always)]
+#[must_use]
+pub fn leaves<F: Frame + ?Sized>(frame: &F) -> bool {
+    let mut flow = Flow::default();
+    match glance(frame, &mut flow) {
+        Some(shape) => !concerns(shape, &flow),
+        None => false,
     }
 }
 

@@ -5,6 +5,7 @@
 //!   [`Tables`](decide::Tables) for whatever the operator configured;
 //! * [`answer`] builds what a refused client hears;
 //! * [`limit`] is the token bucket;
+//! * [`sets`] is where what is known of single addresses is kept;
 //! * [`table`] is how every list of prefixes is looked up;
 //! * [`abi`] is the layout of everything that the kernel program and its readers share.
 //!
@@ -21,6 +22,7 @@ mod country;
 pub mod decide;
 pub mod limit;
 pub mod parse;
+pub mod sets;
 mod shape;
 pub mod table;
 mod words;

@@ -466,6 +466,8 @@ fn nothing_answers_what_must_not_be_answered() {
         let flow = Flow { marks, ..syn() };
         assert_eq!(answer(&world, flow), Err(Answered::Encapsulated));
     }
+    let mapped = refused(|it| it.marks = Flow::MAPPED);
+    assert_eq!(answer(&world, mapped), Err(Answered::Group));
     for group in [
         "224.0.0.1",
         "255.255.255.255",

@@ -11,12 +11,13 @@ use gate_common::{Addr, Flow, Shape, parse::parse};
 const MACS: [u8; 12] = [2; 12];
 const V4: [u8; 2] = [0x08, 0x00];
 const V6: [u8; 2] = [0x86, 0xdd];
-const MARKS: [u8; 5] = [
+const MARKS: [u8; 6] = [
     Flow::FRAGMENT,
     Flow::TUNNEL,
     Flow::LABELS,
     Flow::LLC,
     Flow::SOURCE_ROUTE,
+    Flow::MAPPED,
 ];
 
 fn read(frame: &[u8]) -> (Shape, Flow) {
@@ -378,6 +379,39 @@ fn extension_headers() {
     assert_eq!(shape(&ethernet(&[&V6, &v6(60, &udp)])), Shape::Unrelated);
 }
 
+/// The session ends in the options, and the packet does not say where it ends.
+#[test]
+fn ipv4_options_that_the_carrier_cuts_off_may_be_a_source_route() {
+    for (octets, routed) in [(22, true), (23, true), (24, false), (44, false)] {
+        let mut packet = v4_of(6, &[1; 4], 0, &syn());
+        packet[2..4].fill(0);
+        let mut frame = session(&[0, 0x21], &packet);
+        frame[18..20].copy_from_slice(&length(2 + octets));
+        let (shape, flow) = read(&frame);
+        assert_eq!(flow.is_source_routed(), routed, "{octets}: {shape:?}");
+        assert_eq!(shape.is_unparsed(), octets < 44, "{octets}: {shape:?}");
+    }
+}
+
+#[test]
+fn ipv4_addresses_in_ipv6_headers_are_marked() {
+    let mapped = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 100, 64, 0, 2];
+    let of = |source: bool, destination: bool| {
+        let mut packet = v6(6, &syn());
+        if source {
+            packet[8..24].copy_from_slice(&mapped);
+        }
+        if destination {
+            packet[24..40].copy_from_slice(&mapped);
+        }
+        ethernet(&[&V6, &packet])
+    };
+    is_syn(&of(false, false), 14, 54, 0);
+    is_syn(&of(true, false), 14, 54, Flow::MAPPED);
+    is_syn(&of(false, true), 14, 54, Flow::MAPPED);
+    is_syn(&of(true, true), 14, 54, Flow::MAPPED);
+}
+
 #[test]
 fn ipv6_fragments() {
     let of = |next, word, payload: &[u8]| {
@@ -456,11 +490,7 @@ fn one_tunnel() {
         is_syn(&carry(47, &gre), inner + 8, inner + 28, Flow::TUNNEL);
         let gre = [&[0, 0, 0x86, 0xdd], &six[..]].concat();
         is_syn(&carry(47, &gre), inner + 4, inner + 44, Flow::TUNNEL);
-        for header in [
-            [0x40, 0, 8, 0],
-            [0, 1, 8, 0],
-            [0, 0, 0x65, 0x58],
-        ] {
+        for header in [[0x40, 0, 8, 0], [0, 1, 8, 0], [0, 0, 0x65, 0x58]] {
             let gre = [&header, &four[..]].concat();
             assert_eq!(shape(&carry(47, &gre)), Shape::UnreadTunnel, "{header:x?}");
         }
@@ -485,6 +515,7 @@ fn what_marks_mean() {
         assert_eq!(flow.is_fragment(), mark == Flow::FRAGMENT);
         assert_eq!(flow.is_tunnelled(), mark == Flow::TUNNEL);
         assert_eq!(flow.is_source_routed(), mark == Flow::SOURCE_ROUTE);
+        assert_eq!(flow.is_mapped(), mark == Flow::MAPPED);
         let encapsulated = [Flow::TUNNEL, Flow::LABELS, Flow::LLC].contains(&mark);
         assert_eq!(flow.is_encapsulated(), encapsulated);
         assert_eq!(flow.opens(), mark == Flow::FRAGMENT);

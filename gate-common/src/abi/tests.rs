@@ -33,7 +33,8 @@ fn describe() -> String {
     text += &layout! {
         Addr { hi, lo }
         ClassedCountry { country, class, reserved }
-        BucketKey { address, bucket, v4_length, v6_length, reserved, spare }
+        BucketSet { ways }
+        DeviceKey { netns, index }
         Flow {
             src, dst, outer, sport, dport, vlan, network, transport, pppoe, flags, marks, reserved,
         }
@@ -41,8 +42,9 @@ fn describe() -> String {
         FlowTag { time_ns, generation, country, class, flags }
         Interface { counter, role, identity, stripped, hidden_role }
         InterfaceKey { index, vlan, reserved }
+        KernelLayout { device_index, device_netns, netns_number }
         Limit { interval_ns, burst_ns }
-        Limited { within, over, contended, made }
+        Limited { within, over, contended, made, evicted }
         Packets { passed, refused, observed, tagged, unparsed }
         Rule {
             until_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
@@ -52,17 +54,21 @@ fn describe() -> String {
             scope, unlisted, unlisted_action, unlisted_answer, submission, submissions, any_server, count_sources,
             sourceless_action, reserved,
         }
-        Source { packets, first_ns, last_ns }
-        SourceKey { address, v4_length, v6_length, role, reserved, spare }
+        Source { tag, address, packets, first, last }
+        SourceBucket { tag, address, word }
+        SourceSet { ways }
     };
     let _ = writeln!(
         text,
-        "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} sources={SOURCES} flows={FLOWS} buckets={BUCKETS} classes={CLASSES} \
+        "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} source_sets={SOURCE_SETS} flows={FLOWS} bucket_sets={BUCKET_SETS} devices={DEVICES} classes={CLASSES} \
          countries={COUNTRIES} totals={TOTALS} state={}",
         State::COUNT
     );
     for name in maps::STATES.iter().chain(&maps::SLOTTED) {
         let _ = writeln!(text, "map {name}");
+    }
+    for tracepoint in TRACEPOINTS {
+        let _ = writeln!(text, "tracepoint {tracepoint}");
     }
     for list in List::ALL {
         let _ = writeln!(text, "list {}={}", list as u32, list.name());

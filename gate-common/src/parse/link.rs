@@ -5,8 +5,8 @@ use crate::Shape;
 
 /// Where the EtherType of an untagged frame is.
 const ETHER_TYPE: usize = 12;
-const ETHERNET_HEADER: usize = 14;
-const TAG: usize = 4;
+pub(super) const ETHERNET_HEADER: usize = 14;
+pub(super) const TAG: usize = 4;
 /// LLC and SNAP (IEEE 802.2, IEEE 802 clause 9.2): two SAPs, the control field, the organisation, the EtherType.
 const SNAP: usize = 8;
 /// PPPoE (RFC 2516 section 4): version and type, code, session, length.
@@ -46,23 +46,19 @@ pub(super) enum Link {
 /// Finds the network layer.
 #[inline(always)]
 pub(super) fn walk<F: Frame + ?Sized>(frame: &F, flow: &mut Flow) -> Result<Link, Shape> {
-    let mut ether_type = read_u16(frame, ETHER_TYPE)?;
+    let mut ether_type = ether_type(frame)?;
     let mut offset = ETHERNET_HEADER;
     for _ in 0..MAX_TAGS {
         if !is_tag(ether_type) {
             break;
         }
-        let [t0, t1, e0, e1] = read::<TAG, F>(frame, offset)?;
-        if flow.vlan == 0 {
-            // The upper four bits are priority and drop eligibility (IEEE 802.1Q clause 9.6).
-            flow.vlan = u16::from_be_bytes([t0, t1]) & 0x0fff;
-        }
-        ether_type = u16::from_be_bytes([e0, e1]);
+        ether_type = tag(frame, offset, flow)?;
         offset += TAG;
     }
+    if let Some(version) = version(ether_type) {
+        return Ok(Link::Plain(packet(version, offset)));
+    }
     match ether_type {
-        ether_type::IPV4 => return Ok(Link::Plain(packet(Version::V4, offset))),
-        ether_type::IPV6 => return Ok(Link::Plain(packet(Version::V6, offset))),
         _ if is_tag(ether_type) => Err(Shape::TooManyTags),
         ether_type::PPPOE_SESSION => pppoe(frame, offset, flow),
         ether_type::MPLS | ether_type::MPLS_UPSTREAM => mpls(frame, offset, usize::MAX, flow),
@@ -70,6 +66,47 @@ pub(super) fn walk<F: Frame + ?Sized>(frame: &F, flow: &mut Flow) -> Result<Link
         _ => Err(Shape::Unrelated),
     }
     .map(Link::Encapsulated)
+}
+
+/// Reads the tag at `offset`, and returns the `EtherType` behind it.
+#[inline(always)]
+fn tag<F: Frame + ?Sized>(frame: &F, offset: usize, flow: &mut Flow) -> Result<u16, Shape> {
+    let [t0, t1, e0, e1] = read::<TAG, F>(frame, offset)?;
+    if flow.vlan == 0 {
+        // The upper four bits are priority and drop eligibility (IEEE 802.1Q clause 9.6).
+        flow.vlan = u16::from_be_bytes([t0, t1]) & 0x0fff;
+    }
+    Ok(u16::from_be_bytes([e0, e1]))
+}
+
+/// The `EtherType` of the frame, that of a tag included.
+#[inline(always)]
+pub(super) fn ether_type<F: Frame + ?Sized>(frame: &F) -> Result<u16, Shape> {
+    read(frame, ETHER_TYPE).map(u16::from_be_bytes)
+}
+
+/// The `EtherType` behind the tag at `offset`, if `ether_type` says that there is one.
+#[inline(always)]
+pub(super) fn behind_tag<F: Frame + ?Sized>(
+    frame: &F,
+    ether_type: u16,
+    offset: usize,
+    flow: &mut Flow,
+) -> Option<u16> {
+    if !is_tag(ether_type) {
+        return None;
+    }
+    tag(frame, offset, flow).ok()
+}
+
+/// Which IP an `EtherType` announces.
+#[inline(always)]
+pub(super) const fn version(ether_type: u16) -> Option<Version> {
+    match ether_type {
+        ether_type::IPV4 => Some(Version::V4),
+        ether_type::IPV6 => Some(Version::V6),
+        _ => None,
+    }
 }
 
 /// IP in IEEE 802.2 LLC (RFC 1042), which hosts may send and routers may take (RFC 1122 section 2.3.3).
@@ -80,10 +117,9 @@ fn llc<F: Frame + ?Sized>(frame: &F, offset: usize, flow: &mut Flow) -> Result<P
         return Err(Shape::Unrelated);
     };
     flow.mark(Flow::LLC);
-    match u16::from_be_bytes([e0, e1]) {
-        ether_type::IPV4 => Ok(packet(Version::V4, offset + SNAP)),
-        ether_type::IPV6 => Ok(packet(Version::V6, offset + SNAP)),
-        _ => Err(Shape::Unrelated),
+    match version(u16::from_be_bytes([e0, e1])) {
+        Some(version) => Ok(packet(version, offset + SNAP)),
+        None => Err(Shape::Unrelated),
     }
 }
 
@@ -146,7 +182,7 @@ fn mpls<F: Frame + ?Sized>(
 
 /// A packet that the frame carries.
 #[inline(always)]
-const fn packet(version: Version, offset: usize) -> Packet {
+pub(super) const fn packet(version: Version, offset: usize) -> Packet {
     Packet {
         version,
         offset,
@@ -158,11 +194,6 @@ const fn packet(version: Version, offset: usize) -> Packet {
 #[inline(always)]
 const fn is_tag(ether_type: u16) -> bool {
     matches!(ether_type, 0x8100 | 0x88a8 | 0x9100 | 0x9200 | 0x9300)
-}
-
-#[inline(always)]
-fn read_u16<F: Frame + ?Sized>(frame: &F, offset: usize) -> Result<u16, Shape> {
-    read(frame, offset).map(u16::from_be_bytes)
 }
 
 #[inline(always)]
