@@ -1,27 +1,24 @@
 //! Counting, and the tags of submission connections.
 //!
 //! Totals and counters are per CPU: no lock, no shared cache line, nothing lost. Sources and flows are bounded, and one
-//! entry for all CPUs, since a copy a CPU would cost a large router hundreds of megabytes; what does not fit makes room
-//! by age.
+//! entry for all CPUs, since a copy a CPU would cost a large router hundreds of megabytes.
 
 #![expect(
     clippy::needless_borrows_for_generic_args,
     reason = "a value instead of a reference would be copied to the stack once more"
 )]
 
-use core::mem::MaybeUninit;
-
-use aya_ebpf::{
-    bindings::{BPF_ANY, BPF_NOEXIST},
-    btf_maps::PerCpuArray,
-};
+use aya_ebpf::{bindings::BPF_ANY, btf_maps::PerCpuArray};
 use gate_common::{
-    Flow, Verdict,
-    abi::{FlowKey, FlowTag, Packets, Source, SourceKey, total_index},
+    Addr, Flow, Verdict,
+    abi::{
+        FlowKey, FlowTag, Packets, SOURCE_SETS, SOURCE_VERDICTS, SPENT, Source, SourceKey, State,
+        moment, total_index,
+    },
     decide::Decision,
 };
 
-use crate::{maps, words};
+use crate::{maps, sets, words};
 
 /// Counts a judged packet, and tags its connection if it got a class.
 #[inline(always)]
@@ -30,7 +27,7 @@ pub(crate) fn count(
     decision: &Decision,
     generation: u32,
     count_sources: bool,
-    boot_ns: u64,
+    monotonic_ns: u64,
 ) {
     bump(
         &maps::TOTALS,
@@ -46,10 +43,10 @@ pub(crate) fn count(
     }
     if let Verdict::Tagged = decision.verdict {
         bump(&maps::COUNTRIES, u32::from(decision.country.number()));
-        tag(flow, decision, generation, boot_ns);
+        tag(flow, decision, generation, monotonic_ns);
     }
     if count_sources && has_source(flow, decision) {
-        count_source(decision, boot_ns);
+        count_source(decision, monotonic_ns);
     }
 }
 
@@ -80,55 +77,86 @@ fn count_object(counter: u32, verdict: Verdict) {
 }
 
 #[inline(always)]
-fn count_source(decision: &Decision, boot_ns: u64) {
-    let key = SourceKey {
-        address: decision
-            .source
-            .truncated(decision.source_v4, decision.source_v6),
-        v4_length: decision.source_v4,
-        v6_length: decision.source_v6,
-        role: match decision.role {
-            Some(role) => role as u8,
-            None => 0,
-        },
-        reserved: 0,
-        spare: 0,
-    };
-    if bump_source(&key, decision.verdict, boot_ns) {
+fn count_source(decision: &Decision, monotonic_ns: u64) {
+    let Some(role) = decision.role else {
         return;
-    }
-    let mut source = MaybeUninit::uninit();
-    let source = words::zero::<Source>(&mut source);
-    source.first_ns = boot_ns;
-    source.last_ns = boot_ns;
-    *source.packets.of(decision.verdict) += 1;
-    let inserted = maps::SOURCES.insert(&key, &*source, u64::from(BPF_NOEXIST));
-    if inserted.is_err() {
-        // Another CPU was faster, or there is no entry to be had; what is then missing shows as `other`, which is
-        // computed from the totals.
-        bump_source(&key, decision.verdict, boot_ns);
-    }
-}
-
-/// Counts a packet of a source that has an entry; says whether it has one.
-#[inline(always)]
-fn bump_source(key: &SourceKey, verdict: Verdict, boot_ns: u64) -> bool {
-    let Some(source) = maps::SOURCES.get_ptr_mut(key) else {
-        return false;
     };
-    // SAFETY: the entry's memory stays readable and writable until the program ends (RCU), even if the entry is evicted
-    // meanwhile, which costs this one count, or gives it to the next source. Other CPUs write it too: the count is added to atomically, and the time is
-    // stored whole.
-    let source = unsafe { &mut *source };
-    words::add(source.packets.of(verdict), 1);
-    source.last_ns = boot_ns;
-    true
+    let lengths = (decision.source_v4, decision.source_v6);
+    let SourceKey {
+        address: Addr { hi, lo },
+        v4_length,
+        v6_length,
+        role,
+    } = SourceKey::new(decision.source, lengths, role);
+    let what = u64::from(v4_length)
+        | u64::from(v6_length) << 8
+        | u64::from(role) << 16
+        | (decision.verdict as u64) << 24;
+    gate_source(what, hi, lo, monotonic_ns);
+}
+
+/// Where a source is.
+#[inline(always)]
+fn place(key: &SourceKey) -> Option<sets::Place<Source>> {
+    sets::place(
+        maps::state(State::Seed),
+        key.address,
+        key.kind(),
+        SOURCE_SETS,
+        |set| maps::SOURCES.get_ptr_mut(set),
+    )
+}
+
+/// Counts a packet of the source `hi`, `lo`. A global function, so that the verifier proves it once; `what` is the two lengths, the role and the
+/// verdict, from the lowest octet up. Returns whether the source has an entry now; a packet of one without shows as `other`, which is computed
+/// from the totals.
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "octets are cut out of a word"
+)]
+extern "C" fn gate_source(what: u64, hi: u64, lo: u64, monotonic_ns: u64) -> u32 {
+    let key = SourceKey {
+        address: Addr { hi, lo },
+        v4_length: what as u8,
+        v6_length: (what >> 8) as u8,
+        role: (what >> 16) as u8,
+    };
+    // A mask, which proves to the verifier what a comparison would not: that is of another register in the end.
+    let verdict = (what >> 24) as usize % SOURCE_VERDICTS;
+    let Some(place) = place(&key) else {
+        return 0;
+    };
+    if let Some(source) = place.find() {
+        // SAFETY: a way of the map. Other CPUs write it too: the count is added to atomically, and the time is stored whole.
+        let source = unsafe { &mut *source };
+        if let Some(count) = source.packets.get_mut(verdict) {
+            words::add(count, 1);
+        }
+        source.last = moment(monotonic_ns);
+        return 1;
+    }
+    let now = moment(monotonic_ns);
+    let made = place.make(
+        |source| now.wrapping_sub(source.last) > SPENT,
+        |source| {
+            source.address = key.address;
+            words::clear(&mut source.packets);
+            if let Some(count) = source.packets.get_mut(verdict) {
+                *count = 1;
+            }
+            source.first = now;
+            source.last = now;
+        },
+    );
+    made.is_some().into()
 }
 
 #[inline(always)]
-fn tag(flow: &Flow, decision: &Decision, generation: u32, boot_ns: u64) {
+fn tag(flow: &Flow, decision: &Decision, generation: u32, monotonic_ns: u64) {
     let tag = FlowTag {
-        time_ns: boot_ns,
+        time_ns: monotonic_ns,
         generation,
         country: decision.country.number(),
         class: decision.class,

@@ -1,32 +1,37 @@
 //! Token buckets in maps: [`gate_common::limit`] says what a bucket holds, this module where it is, and that no two CPUs take
 //! the same token.
 
-#![expect(
-    clippy::needless_borrows_for_generic_args,
-    reason = "a value instead of a reference would be copied to the stack once more"
-)]
-
-use aya_ebpf::bindings::BPF_NOEXIST;
 use gate_common::{
     Addr, Bucket,
-    abi::{BucketKey, Limit, Limited},
+    abi::{BUCKET_SETS, BucketKey, Limit, Limited, SourceBucket, State},
     limit::{self, TRIES},
 };
 
-use crate::{maps, words};
+use crate::{maps, sets, words};
 
 /// Takes one event out of the bucket `key` of the generation in `slot`; whether it was within the limit.
 #[inline(always)]
 pub(crate) fn take(slot: u32, key: &BucketKey, now_ns: u64) -> bool {
-    let what = u64::from(key.bucket)
+    let what = u64::from(key.bucket as u8)
         | u64::from(key.v4_length) << 8
         | u64::from(key.v6_length) << 16
         | u64::from(slot) << 24;
-    gate_take(what, key.address.hi, key.address.lo, now_ns) != 0
+    let Addr { hi, lo } = key.address;
+    match gate_take(what, hi, lo, now_ns) {
+        // Another CPU may have made the bucket meanwhile.
+        AGAIN => gate_take(what | LAST, hi, lo, now_ns) == WITHIN,
+        outcome => outcome == WITHIN,
+    }
 }
 
+/// What [`gate_take`] returns: over the limit is all else.
+const WITHIN: u32 = 1;
+const AGAIN: u32 = 2;
+/// Has [`gate_take`] not return [`AGAIN`].
+const LAST: u64 = 1 << 32;
+
 /// A global function, so that the verifier proves the loop once; `what` is the kind of bucket, the two lengths and the slot, from the
-/// lowest octet up.
+/// lowest octet up, and [`LAST`]. (That the second try is the caller's keeps the stack frame small.)
 #[unsafe(no_mangle)]
 #[inline(never)]
 #[expect(
@@ -37,16 +42,14 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
     let Some(bucket) = Bucket::from_number(what as u8) else {
         return 0;
     };
-    let Some([settings]) = maps::SETTINGS.get_value((what >> 24) as u32, &0) else {
+    let Some([settings]) = maps::SETTINGS.get_value(u32::from((what >> 24) as u8), &0) else {
         return 0;
     };
     let key = BucketKey {
         address: Addr { hi, lo },
-        bucket: bucket as u8,
+        bucket,
         v4_length: (what >> 8) as u8,
         v6_length: (what >> 16) as u8,
-        reserved: 0,
-        spare: 0,
     };
     let outcome = match bucket {
         Bucket::AnswerTotal => match maps::TOTAL_BUCKET.get_ptr_mut(0) {
@@ -57,47 +60,71 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
             take_of_source(&key, bucket, settings.limit(bucket), now_ns)
         }
     };
+    if matches!(outcome, Outcome::NoBucket) && what & LAST == 0 {
+        return AGAIN;
+    }
     count(bucket, |limited| match outcome {
         Outcome::Within => &mut limited.within,
         Outcome::Over => &mut limited.over,
-        Outcome::Contended => &mut limited.contended,
+        Outcome::Contended | Outcome::NoBucket => &mut limited.contended,
     });
-    matches!(outcome, Outcome::Within).into()
+    match outcome {
+        Outcome::Within => WITHIN,
+        Outcome::Over | Outcome::Contended | Outcome::NoBucket => 0,
+    }
 }
 
 #[derive(Clone, Copy)]
 enum Outcome {
     Within,
     Over,
+    /// Other CPUs were faster each time.
     Contended,
+    /// There was none to be had, or another CPU was faster to have it.
+    NoBucket,
 }
 
 #[inline(always)]
 fn take_of_source(key: &BucketKey, bucket: Bucket, limit: &Limit, now_ns: u64) -> Outcome {
-    if let Some(word) = maps::BUCKETS.get_ptr_mut(key) {
-        return take_from(word, limit, now_ns);
+    let place = sets::place::<SourceBucket, _>(
+        maps::state(State::Seed),
+        key.address,
+        key.kind(),
+        BUCKET_SETS,
+        |set| maps::BUCKETS.get_ptr_mut(set),
+    );
+    let Some(place) = place else {
+        return Outcome::Contended;
+    };
+    if let Some(way) = place.find() {
+        // SAFETY: a word of the way.
+        return take_from(unsafe { &raw mut (*way).word }, limit, now_ns);
     }
     let Some(word) = limit::take(0, now_ns, limit) else {
         return Outcome::Over;
     };
-    if maps::BUCKETS
-        .insert(key, &word, u64::from(BPF_NOEXIST))
-        .is_ok()
-    {
-        count(bucket, |limited| &mut limited.made);
-        return Outcome::Within;
+    // A bucket that is full again is as good as none.
+    let made = place.make(
+        |way| way.word <= now_ns,
+        |way| {
+            way.address = key.address;
+            way.word = word;
+        },
+    );
+    let Some(evicted) = made else {
+        return Outcome::NoBucket;
+    };
+    count(bucket, |limited| &mut limited.made);
+    if evicted {
+        count(bucket, |limited| &mut limited.evicted);
     }
-    // Another CPU made it meanwhile, or there is none to be had.
-    match maps::BUCKETS.get_ptr_mut(key) {
-        Some(word) => take_from(word, limit, now_ns),
-        None => Outcome::Contended,
-    }
+    Outcome::Within
 }
 
 #[inline(always)]
 fn take_from(word: *mut u64, limit: &Limit, now_ns: u64) -> Outcome {
-    // SAFETY: the map's memory stays readable and writable until the program ends (RCU), even if the entry is evicted meanwhile
-    // and is another source's by then, which this event then counts for. Other CPUs write it too, but atomically, as this does.
+    // SAFETY: a word of the map, even if it is another source's by now, which this event then counts for. Other CPUs write it too, but
+    // atomically, as this does.
     let word = unsafe { &mut *word };
     let mut seen = words::load(word);
     for _ in 0..TRIES {

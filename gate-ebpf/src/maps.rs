@@ -11,8 +11,8 @@ use aya_ebpf::{
 use gate_common::{
     Country,
     abi::{
-        self, BucketKey, FlowKey, FlowTag, Interface, InterfaceKey, Limited, List, Packets, Rule,
-        Settings, Source, SourceKey, State,
+        self, BucketSet, DeviceKey, FlowKey, FlowTag, Interface, InterfaceKey, Limited, List,
+        Packets, Rule, Settings, SourceSet, State,
     },
     table::{Line, ROOT_LINES},
 };
@@ -41,8 +41,7 @@ pub(crate) static COUNTERS: PerCpuArray<Packets, { abi::COUNTERS as usize }> = P
 #[btf_map]
 pub(crate) static COUNTRIES: PerCpuArray<u64, { Country::COUNT }> = PerCpuArray::new();
 #[btf_map]
-pub(crate) static SOURCES: LruHashMap<SourceKey, Source, { abi::SOURCES as usize }> =
-    LruHashMap::new();
+pub(crate) static SOURCES: Array<SourceSet, { abi::SOURCE_SETS as usize }, ALIGNED> = Array::new();
 #[btf_map]
 pub(crate) static FLOWS: LruHashMap<FlowKey, FlowTag, { abi::FLOWS as usize }> = LruHashMap::new();
 #[btf_map]
@@ -50,10 +49,11 @@ pub(crate) static ANSWERS: PerCpuArray<u64, { abi::ANSWERS as usize }> = PerCpuA
 #[btf_map]
 pub(crate) static LIMITED: PerCpuArray<Limited, { abi::LIMITED as usize }> = PerCpuArray::new();
 #[btf_map]
-pub(crate) static BUCKETS: LruHashMap<BucketKey, u64, { abi::BUCKETS as usize }> =
-    LruHashMap::new();
+pub(crate) static BUCKETS: Array<BucketSet, { abi::BUCKET_SETS as usize }, ALIGNED> = Array::new();
 #[btf_map]
 pub(crate) static TOTAL_BUCKET: Array<u64, 1> = Array::new();
+#[btf_map]
+pub(crate) static UNSENT: HashMap<DeviceKey, u64, { abi::DEVICES as usize }> = HashMap::new();
 
 #[btf_map]
 pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = ArrayOfMaps::new();
