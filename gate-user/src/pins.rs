@@ -2,10 +2,11 @@
 //!
 //! ```text
 //! DIR/                      locked by whoever changes anything below
-//!   v2/                     one directory a version of the map ABI
+//!   v4/                     one directory a version of the map ABI
 //!     maps/NAME             state maps and maps of maps
 //!     program               the XDP program
 //!     links/INTERFACE       one link an interface; link:ID while names change, or once another one has the name
+//!     tracepoints/NAME      the link of the program that counts answers that failed to leave; NAME:next for an instant
 //!     generations/7/NAME    the tables of generation 7, read-only
 //!     current               -> generations/7
 //!     control               -> the daemon's control socket, which is elsewhere
@@ -31,7 +32,7 @@ use nix::{
     unistd::Uid,
 };
 
-use crate::sys::XdpLink;
+use crate::sys::{TracepointLink, XdpLink};
 
 /// How often, and how long apart, a held lock is tried again: `status` holds it for an instant to see whether a daemon
 /// does.
@@ -190,6 +191,22 @@ impl Pins {
     #[must_use]
     pub fn link(&self, interface: &str) -> PathBuf {
         self.links().join(encode(interface))
+    }
+
+    fn tracepoints(&self) -> PathBuf {
+        self.version().join("tracepoints")
+    }
+
+    /// Where the link to a tracepoint is.
+    #[must_use]
+    pub fn tracepoint(&self, name: &str) -> PathBuf {
+        self.tracepoints().join(name)
+    }
+
+    /// Where the link is pinned that is to take the place of that at [`Pins::tracepoint`].
+    #[must_use]
+    pub fn next_tracepoint(&self, name: &str) -> PathBuf {
+        self.tracepoints().join(format!("{name}:next"))
     }
 
     fn generations(&self) -> PathBuf {
@@ -359,6 +376,7 @@ impl Pins {
             self.maps(),
             self.program(),
             self.links(),
+            self.tracepoints(),
             self.generations(),
             self.current(),
             self.next(),
@@ -378,12 +396,24 @@ impl Pins {
         {
             return Err(PinsError::Foreign { path });
         }
+        if self.tracepoints().is_dir()
+            && let Some(path) = list(&self.tracepoints())?
+                .into_iter()
+                .find(|path| TracepointLink::open(path).is_err())
+        {
+            return Err(PinsError::Foreign { path });
+        }
         Ok(())
     }
 
     /// Makes the directories.
     pub fn create(&self) -> Result<(), PinsError> {
-        for path in [self.maps(), self.links(), self.generations()] {
+        for path in [
+            self.maps(),
+            self.links(),
+            self.tracepoints(),
+            self.generations(),
+        ] {
             fs::create_dir_all(&path).map_err(PinsError::io("make the directory", &path))?;
         }
         Ok(())
@@ -411,6 +441,12 @@ impl Pins {
             RenameFlags::RENAME_NOREPLACE,
         );
         rename.map_err(|errno| PinsError::io("rename", &path)(errno.into()))
+    }
+
+    /// Puts the link at [`Pins::next_tracepoint`] in its place; the one that was there is gone then.
+    pub fn settle_tracepoint(&self, name: &str) -> Result<(), PinsError> {
+        let path = self.tracepoint(name);
+        fs::rename(self.next_tracepoint(name), &path).map_err(PinsError::io("replace", &path))
     }
 
     /// Points [`Pins::current`] to a generation.
@@ -475,6 +511,7 @@ impl Pins {
     pub fn remove_all_but_root(&self) -> Result<(), PinsError> {
         for path in [
             self.links(),
+            self.tracepoints(),
             self.current(),
             self.next(),
             self.control(),

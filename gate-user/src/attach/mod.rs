@@ -2,6 +2,7 @@
 
 mod links;
 mod stripped;
+mod unsent;
 
 use std::{collections::BTreeMap, io};
 
@@ -16,6 +17,7 @@ use self::links::{Pinned, pinned};
 pub use self::{
     links::{Places, arrange, detach_others},
     stripped::check_stripped,
+    unsent::{Uncounted, UnsentError, count_unsent, uncounted},
 };
 use crate::{
     config::{Config, InterfaceConfig, Mode},

@@ -321,7 +321,7 @@ pub(super) const LATER: &[Later] = &[
     entry(
         "counters",
         "retention",
-        "leave it out: entries go when the table is full, the least recently seen first",
+        "leave it out: entries go when the table is full, those that were seen least first",
     ),
 ];
 

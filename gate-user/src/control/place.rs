@@ -43,7 +43,7 @@ impl Endpoint {
         let directory = directory();
         make(&directory)?;
         // The time tells two daemons with the same process id, in different namespaces, apart.
-        let now = clock::boot_ns().map_err(|errno| {
+        let now = clock::monotonic_ns().map_err(|errno| {
             ControlError::io("make a control socket in", &directory)(errno.into())
         })?;
         let path = directory.join(format!("control-{}-{now:x}.sock", process::id()));

@@ -3,7 +3,7 @@
 use std::{cell::RefCell, collections::HashMap};
 
 use gate_common::{
-    Addr, Bucket,
+    Addr,
     abi::{BucketKey, Interface, InterfaceKey, List, Rule, Settings},
     decide::Tables,
     limit,
@@ -68,10 +68,7 @@ impl Tables for HostTables<'_> {
     }
 
     fn take(&self, key: BucketKey, now_ns: u64) -> bool {
-        let Some(bucket) = Bucket::from_number(key.bucket) else {
-            return false;
-        };
-        let limit = self.plan.settings.limit(bucket);
+        let limit = self.plan.settings.limit(key.bucket);
         let mut buckets = self.buckets.borrow_mut();
         let word = buckets.entry(key).or_default();
         match limit::take(*word, now_ns, limit) {

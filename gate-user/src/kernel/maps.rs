@@ -1,13 +1,20 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
-use std::{collections::HashMap, io, path::Path, thread};
+use std::{
+    collections::HashMap,
+    hash::{BuildHasher as _, RandomState},
+    io,
+    path::Path,
+    thread,
+};
 
 use gate_common::{
     Answered, Bucket, Country, Reason, Verdict,
     abi::{
-        self, BucketKey, FlowKey, FlowTag, GenerationWord, Limited, List, Packets, Source,
-        SourceKey, State, maps,
+        self, DeviceKey, FlowKey, FlowTag, GenerationWord, Limited, List, Packets, Source,
+        SourceKey, SourceSet, State, maps,
     },
+    sets::{Hash, Tag},
 };
 
 use super::{
@@ -33,6 +40,7 @@ pub struct Maps {
     limited: Map,
     buckets: Map,
     total_bucket: Map,
+    unsent: Map,
     /// In the order of [`maps::SLOTTED`].
     slotted: Vec<Map>,
 }
@@ -60,6 +68,7 @@ impl Maps {
             limited: open(maps::LIMITED)?,
             buckets: open(maps::BUCKETS)?,
             total_bucket: open(maps::TOTAL_BUCKET)?,
+            unsent: open(maps::UNSENT)?,
             slotted: maps::SLOTTED
                 .into_iter()
                 .map(open)
@@ -80,6 +89,7 @@ impl Maps {
             &self.limited,
             &self.buckets,
             &self.total_bucket,
+            &self.unsent,
         ];
         let named = maps::STATES.into_iter().chain(maps::SLOTTED);
         named.zip(states.into_iter().chain(&self.slotted).map(Map::id))
@@ -102,7 +112,7 @@ impl Maps {
         Ok(GenerationWord(word(&self.state, State::Generation)?))
     }
 
-    /// What to add to `CLOCK_BOOTTIME` for UNIX time, as the program sees it.
+    /// What to add to `CLOCK_MONOTONIC` for UNIX time, as the program sees it.
     pub fn wall_offset(&self) -> Result<u64, KernelError> {
         word(&self.state, State::WallOffset)
     }
@@ -163,9 +173,39 @@ impl Maps {
 
     /// Every source that has an entry.
     pub fn sources(&self) -> Result<HashMap<SourceKey, Source>, KernelError> {
-        self.sources
-            .entries()
-            .map_err(KernelError::map(maps::SOURCES, "read"))
+        let read = self.sources.read_all();
+        let sets: Vec<SourceSet> = read.map_err(KernelError::map(maps::SOURCES, "read"))?;
+        let seed = word(&self.state, State::Seed)?;
+        let mut sources: HashMap<SourceKey, Source> = HashMap::new();
+        for source in sets.iter().flat_map(|it| it.ways) {
+            let Source { tag, address, .. } = source;
+            // Where the way became another address's while it was copied, tag and address may not be of one. Its counts may still be the other's, for
+            // this one time.
+            let hash = Hash::new(seed, address, tag.kind());
+            if !tag.is_live() || !tag.is(Tag::new(hash, tag.kind())) {
+                continue;
+            }
+            let known = sources.entry(SourceKey::of(tag, address));
+            known
+                .and_modify(|it| {
+                    for (sum, count) in it.packets.iter_mut().zip(source.packets) {
+                        *sum += count;
+                    }
+                    it.first = it.first.min(source.first);
+                    it.last = it.last.max(source.last);
+                })
+                .or_insert(source);
+        }
+        Ok(sources)
+    }
+
+    /// Makes up the seed of hashes, which is done once: before there is anything that was hashed.
+    pub(super) fn seed(&self) -> Result<(), KernelError> {
+        if self.generation()? != GenerationWord::default() || word(&self.state, State::Seed)? != 0 {
+            return Ok(());
+        }
+        // The standard library's hashes are keyed from the system's random numbers.
+        self.set(State::Seed, RandomState::new().hash_one(()))
     }
 
     /// How many answers to refused clients came out so.
@@ -186,11 +226,23 @@ impl Maps {
         Ok(values.unwrap_or_default())
     }
 
-    /// Every token bucket of a source.
-    pub fn buckets(&self) -> Result<HashMap<BucketKey, u64>, KernelError> {
-        self.buckets
+    /// How many answers failed to leave, by interface.
+    pub fn unsent(&self) -> Result<HashMap<DeviceKey, u64>, KernelError> {
+        self.unsent
             .entries()
-            .map_err(KernelError::map(maps::BUCKETS, "read"))
+            .map_err(KernelError::map(maps::UNSENT, "read"))
+    }
+
+    /// Has answers counted that fail to leave by these interfaces, and by no others. Counts go on.
+    pub fn count_unsent(&self, devices: &[DeviceKey]) -> Result<(), KernelError> {
+        let failed = KernelError::map(maps::UNSENT, "written");
+        let counted = self.unsent()?;
+        let gone = counted.keys().filter(|it| !devices.contains(it));
+        let new = devices.iter().filter(|it| !counted.contains_key(it));
+        gone.map(|key| self.unsent.delete::<_>(key))
+            .chain(new.map(|key| self.unsent.update(key, &0u64)))
+            .collect::<io::Result<()>>()
+            .map_err(failed)
     }
 
     /// The tag of a connection, however old.
@@ -200,15 +252,15 @@ impl Maps {
             .map_err(KernelError::map(maps::FLOWS, "read"))
     }
 
-    /// Removes the tags of connections that were opened before `boot_ns`.
-    pub fn sweep_flows(&self, boot_ns: u64) -> Result<(), KernelError> {
+    /// Removes the tags of connections that were opened before `monotonic_ns`.
+    pub fn sweep_flows(&self, monotonic_ns: u64) -> Result<(), KernelError> {
         let failed = |action| KernelError::map(maps::FLOWS, action);
         for (key, tag) in self
             .flows
             .entries::<FlowKey, FlowTag>()
             .map_err(failed("read"))?
         {
-            if tag.time_ns < boot_ns {
+            if tag.time_ns < monotonic_ns {
                 self.flows.delete(&key).map_err(failed("written"))?;
             }
         }

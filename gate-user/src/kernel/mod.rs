@@ -2,6 +2,7 @@
 //!
 //! Minimum kernel version: 6.1.
 
+mod btf;
 mod error;
 mod maps;
 mod tables;
@@ -12,11 +13,12 @@ use std::{io, os::fd::AsFd as _, path::Path};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map as AyaMap, MapData},
-    programs::{Program, ProgramError, Xdp},
+    programs::{Program, ProgramError, RawTracePoint, Xdp},
 };
-use gate_common::abi;
+use gate_common::abi::{self, KernelLayout};
 
 pub use self::{
+    btf::LayoutError,
     error::KernelError,
     maps::{Maps, Prepared},
     tables::{Loaded, lists, manifest, source_map},
@@ -34,12 +36,19 @@ pub struct Gate {
     ebpf: Ebpf,
     /// The maps.
     pub maps: Maps,
+    /// What the programs on tracepoints were told, if anything is known.
+    layout: Result<KernelLayout, LayoutError>,
 }
 
 impl Gate {
     /// Loads the program with maps of its own, that nobody else sees.
     pub fn private(object: &[u8]) -> Result<Self, KernelError> {
-        Self::load(object, &mut EbpfLoader::new())
+        Self::private_with(object, KernelLayout::default())
+    }
+
+    /// As [`Gate::private`]; the programs for tracepoints take the kernel's structures to be laid out so.
+    pub fn private_with(object: &[u8], layout: KernelLayout) -> Result<Self, KernelError> {
+        Self::load(object, None, Ok(layout))
     }
 
     /// Loads the program with the pinned maps, pinning those that are not there yet.
@@ -47,14 +56,23 @@ impl Gate {
     /// Pins that are there are checked first: aya adopts whatever it finds.
     pub fn pinned(object: &[u8], pins: &Pins) -> Result<Self, KernelError> {
         check_pins(object, pins)?;
-        let mut loader = EbpfLoader::new();
-        for name in names() {
-            loader.map_pin_path(name, pins.map(name));
-        }
-        Self::load(object, &mut loader)
+        Self::load(object, Some(pins), btf::layout())
     }
 
-    fn load(object: &[u8], loader: &mut EbpfLoader<'_>) -> Result<Self, KernelError> {
+    fn load(
+        object: &[u8],
+        pins: Option<&Pins>,
+        layout: Result<KernelLayout, LayoutError>,
+    ) -> Result<Self, KernelError> {
+        let known = layout.as_ref().copied().unwrap_or_default();
+        let known: [u8; size_of::<KernelLayout>()] = bytemuck::cast(known);
+        let mut loader = EbpfLoader::new();
+        loader.override_global(abi::KERNEL_LAYOUT, &known[..], true);
+        if let Some(pins) = pins {
+            for name in names() {
+                loader.map_pin_path(name, pins.map(name));
+            }
+        }
         let mut ebpf = loader
             .load(object)
             .map_err(|error| KernelError::Load(Box::new(error)))?;
@@ -70,7 +88,10 @@ impl Gate {
                 .and_then(Map::from_fd)
                 .map_err(KernelError::map(name, "read"))
         })?;
-        Ok(Self { ebpf, maps })
+        if pins.is_some() {
+            maps.seed()?;
+        }
+        Ok(Self { ebpf, maps, layout })
     }
 
     /// Whether its maps are those that are pinned.
@@ -85,6 +106,22 @@ impl Gate {
     #[cfg(feature = "log")]
     pub(crate) fn ebpf(&mut self) -> &mut Ebpf {
         &mut self.ebpf
+    }
+
+    /// Why its programs for tracepoints cannot work, if they cannot.
+    #[must_use]
+    pub fn blind(&self) -> Option<&LayoutError> {
+        self.layout.as_ref().err()
+    }
+
+    /// The program for a tracepoint, loaded when it is first asked for: the gate does its work without.
+    pub fn tracepoint(&mut self, name: &str) -> Result<&mut RawTracePoint, ProgramError> {
+        let program: &mut Program = self.ebpf.program_mut(name).ok_or(ProgramError::NotLoaded)?;
+        let program: &mut RawTracePoint = program.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
     }
 
     /// The program.
@@ -103,12 +140,13 @@ fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
 /// The descriptor behind aya's typed map, for the kinds that the gate has.
 #[expect(
     clippy::wildcard_enum_match_arm,
-    reason = "the gate has four of the kernel's thirty kinds of maps"
+    reason = "the gate has five of the kernel's thirty kinds of maps"
 )]
 fn data(map: &AyaMap) -> Option<&MapData> {
     match map {
         AyaMap::Array(data)
         | AyaMap::PerCpuArray(data)
+        | AyaMap::HashMap(data)
         | AyaMap::LruHashMap(data)
         | AyaMap::ArrayOfMaps(data) => Some(data),
         _ => None,

@@ -4,14 +4,14 @@ use std::io;
 
 use gate_common::{
     Country, Reason, Role, Verdict,
-    abi::{Packets, SourceKey},
+    abi::{Packets, SourceKey, began_ns},
 };
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
     Report, Table,
-    limited::{self, ByAnswered, ByBucket},
+    limited::{self, ByAnswered, ByBucket, Unsent},
 };
 use crate::{
     clock,
@@ -116,6 +116,8 @@ pub struct Counters {
     pub reasons: Vec<ByReason>,
     /// What came of answers to refused clients; what never came up is left out.
     pub answers: Vec<ByAnswered>,
+    /// Answers that failed to leave, by interface; one that is left out has none counted.
+    pub unsent: Vec<Unsent>,
     /// What limits did; those that were never asked are left out.
     pub limits: Vec<ByBucket>,
     /// By interface.
@@ -230,6 +232,7 @@ pub fn counters(pins: &Pins) -> Result<Counters, Error> {
     Ok(Counters::read(
         &maps,
         &manifest,
+        pins,
         settings.count_sources != 0,
     )?)
 }
@@ -239,6 +242,7 @@ impl Counters {
     pub fn read(
         maps: &Maps,
         manifest: &Manifest,
+        pins: &Pins,
         count_sources: bool,
     ) -> Result<Self, KernelError> {
         let object = |counter: u32| maps.counter(counter).map(|values| Verdicts::sum(&values));
@@ -255,6 +259,7 @@ impl Counters {
             verdicts,
             reasons,
             answers: limited::answers(maps)?,
+            unsent: limited::unsent(maps, manifest, pins)?,
             limits: limited::limits(maps)?,
             interfaces: each(&manifest.interfaces, |it| {
                 Ok(ByInterface {
@@ -353,14 +358,15 @@ fn sources(maps: &Maps, counted: bool, judged: &Verdicts) -> Result<Sources, Ker
     let mut listed = Verdicts::default();
     let mut entries: Vec<(u64, BySource)> = Vec::new();
     for (key, found) in maps.sources()? {
-        listed.add(&found.packets);
-        let packets = Verdicts::sum([&found.packets]);
+        let packets = found.by_verdict();
+        listed.add(&packets);
+        let packets = Verdicts::sum([&packets]);
         let source = BySource {
             source: source_name(&key),
             role: Role::from_number(key.role).map_or("none", Role::name),
             packets,
-            first_seen: clock::timestamp(found.first_ns, wall_offset),
-            last_seen: clock::timestamp(found.last_ns, wall_offset),
+            first_seen: clock::timestamp(began_ns(found.first), wall_offset),
+            last_seen: clock::timestamp(began_ns(found.last), wall_offset),
         };
         entries.push((packets.all(), source));
     }
@@ -415,7 +421,7 @@ impl Report for Counters {
             ]);
         }
         section(out, "reasons", table)?;
-        limited::text(&self.answers, &self.limits, out)?;
+        limited::text(&self.answers, &self.unsent, &self.limits, out)?;
 
         let mut table = Table::new(&headings(&["interface", "role"]));
         for it in &self.interfaces {

@@ -74,7 +74,8 @@ pub fn flow(pins: &Pins, source: Endpoint, destination: Endpoint) -> Result<Flow
         reserved: 0,
         spare: 0,
     };
-    let now = clock::boot_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
+    let now =
+        clock::monotonic_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
     let tag = maps
         .flow(&key)?
         .filter(|tag| now.saturating_sub(tag.time_ns) < FLOW_TTL_NS);

@@ -1,17 +1,35 @@
 //! The part of `gate counters` about answers and limits.
 
-use std::io;
+use std::{
+    collections::{BTreeSet, HashMap},
+    io,
+};
 
-use gate_common::{Answered, Bucket, abi::Limited};
+use gate_common::{
+    Answered, Bucket,
+    abi::{DeviceKey, Limited},
+};
 use serde::Serialize;
 
 use super::Table;
-use crate::kernel::{KernelError, Maps};
+use crate::{
+    generation::Manifest,
+    kernel::{KernelError, Maps},
+    pins::Pins,
+    sys::XdpLink,
+};
 
 /// Answers to refused clients that came out in one way.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByAnswered {
     answered: &'static str,
+    packets: u64,
+}
+
+/// Answers that failed to leave by one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unsent {
+    interface: String,
     packets: u64,
 }
 
@@ -27,7 +45,7 @@ pub struct ByBucket {
     contended: u64,
     /// Buckets made.
     made: u64,
-    /// Buckets that made room for others: those sources had their burst anew.
+    /// Buckets that made room for others before they were full again: those sources had their burst anew.
     evicted: u64,
 }
 
@@ -46,37 +64,59 @@ pub(super) fn answers(maps: &Maps) -> Result<Vec<ByAnswered>, KernelError> {
     Ok(answers)
 }
 
-/// What token buckets said; kinds that never came up are left out.
-pub(super) fn limits(maps: &Maps) -> Result<Vec<ByBucket>, KernelError> {
-    let mut read = Vec::new();
-    for bucket in Bucket::ALL {
-        read.push((*bucket, maps.limited(*bucket)?));
-    }
-    // After the counts: a bucket made meanwhile makes none appear to be evicted.
-    let buckets = maps.buckets()?;
-    let of_kind = |bucket: Bucket| buckets.keys().filter(move |key| key.bucket == bucket as u8);
-    Ok(read
-        .into_iter()
-        .map(|(bucket, said)| by_bucket(bucket, &said, of_kind(bucket).count()))
-        .filter(|it| it.within + it.over + it.contended > 0)
-        .collect())
+/// Answers that failed to leave, by each interface that has them counted.
+pub(super) fn unsent(
+    maps: &Maps,
+    manifest: &Manifest,
+    pins: &Pins,
+) -> Result<Vec<Unsent>, KernelError> {
+    let names: BTreeSet<&str> = manifest.interfaces.iter().map(|it| &*it.name).collect();
+    // The link knows the interface, whoever has its name now. One that has no link is none that could answer.
+    let index = |name: &str| Some(XdpLink::open(&pins.link(name)).ok()?.interface);
+    Ok(by_interface(names, index, &maps.unsent()?))
 }
 
-fn by_bucket(bucket: Bucket, said: &[Limited], live: usize) -> ByBucket {
+fn by_interface<'a>(
+    names: impl IntoIterator<Item = &'a str>,
+    index: impl Fn(&str) -> Option<u32>,
+    counted: &HashMap<DeviceKey, u64>,
+) -> Vec<Unsent> {
+    let packets = |index| counted.iter().find(|(key, _)| key.index == index);
+    let unsent = |name: &str| {
+        let (_, packets) = packets(index(name)?)?;
+        Some(Unsent {
+            interface: name.to_owned(),
+            packets: *packets,
+        })
+    };
+    names.into_iter().filter_map(unsent).collect()
+}
+
+/// What token buckets said; kinds that never came up are left out.
+pub(super) fn limits(maps: &Maps) -> Result<Vec<ByBucket>, KernelError> {
+    let mut limits = Vec::new();
+    for bucket in Bucket::ALL {
+        limits.push(by_bucket(*bucket, &maps.limited(*bucket)?));
+    }
+    limits.retain(|it| it.within + it.over + it.contended > 0);
+    Ok(limits)
+}
+
+fn by_bucket(bucket: Bucket, said: &[Limited]) -> ByBucket {
     let sum = |field: fn(&Limited) -> u64| said.iter().map(field).sum();
-    let made: u64 = sum(|it| it.made);
     ByBucket {
         limit: bucket.name(),
         within: sum(|it| it.within),
         over: sum(|it| it.over),
         contended: sum(|it| it.contended),
-        made,
-        evicted: made.saturating_sub(live as u64),
+        made: sum(|it| it.made),
+        evicted: sum(|it| it.evicted),
     }
 }
 
 pub(super) fn text(
     answers: &[ByAnswered],
+    unsent: &[Unsent],
     limits: &[ByBucket],
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
@@ -86,6 +126,14 @@ pub(super) fn text(
             table.row([it.answered.to_owned(), it.packets.to_string()]);
         }
         writeln!(out, "\nanswers")?;
+        table.write(out)?;
+    }
+    if unsent.iter().any(|it| it.packets > 0) {
+        let mut table = Table::new(&["interface", "unsent"]);
+        for it in unsent.iter().filter(|it| it.packets > 0) {
+            table.row([it.interface.clone(), it.packets.to_string()]);
+        }
+        writeln!(out, "\nanswers that failed to leave")?;
         table.write(out)?;
     }
     if !limits.is_empty() {
@@ -106,19 +154,62 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_made_and_is_not_there_was_evicted() {
+    fn unsent_answers_are_those_of_the_interface_that_has_the_link() {
+        let key = |index| DeviceKey { netns: 7, index };
+        let counted = HashMap::from([(key(3), 30), (key(4), 0), (key(9), 90)]);
+        let index = |name: &str| match name {
+            "a" => Some(3),
+            "b" => Some(4),
+            // Attached, and not counted.
+            "c" => Some(5),
+            _ => None,
+        };
+        let found = by_interface(["a", "b", "c", "d"], index, &counted);
+        let expected = [("a", 30), ("b", 0)].map(|(interface, packets)| Unsent {
+            interface: interface.to_owned(),
+            packets,
+        });
+        assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn the_text_names_interfaces_that_answers_failed_to_leave_by() {
+        let unsent = |packets: &[u64]| {
+            let unsent: Vec<Unsent> = packets
+                .iter()
+                .zip(["eth0", "eth1"])
+                .map(|(packets, interface)| Unsent {
+                    interface: interface.to_owned(),
+                    packets: *packets,
+                })
+                .collect();
+            let mut out = Vec::new();
+            text(&[], &unsent, &[], &mut out).unwrap();
+            String::from_utf8(out).unwrap()
+        };
+        assert_eq!(unsent(&[0, 0]), "");
+        assert_eq!(
+            unsent(&[0, 1204]),
+            "\nanswers that failed to leave\n  interface  unsent\n  eth1         1204\n"
+        );
+    }
+
+    #[test]
+    fn what_all_cpus_said_is_added_up() {
         let said = [
             Limited {
                 within: 1,
                 over: 2,
                 contended: 3,
                 made: 4,
+                evicted: 5,
             },
             Limited {
                 within: 10,
                 over: 20,
                 contended: 30,
                 made: 40,
+                evicted: 50,
             },
         ];
         let expected = ByBucket {
@@ -127,9 +218,8 @@ mod tests {
             over: 22,
             contended: 33,
             made: 44,
-            evicted: 34,
+            evicted: 55,
         };
-        assert_eq!(by_bucket(Bucket::Answer, &said, 10), expected);
-        assert_eq!(by_bucket(Bucket::Answer, &said, 50).evicted, 0);
+        assert_eq!(by_bucket(Bucket::Answer, &said), expected);
     }
 }

@@ -14,7 +14,7 @@ use aya::programs::ProgramError;
 
 use super::{Order, kernel, list_devices, ready::Ready, sweep, wall_offset};
 use crate::{
-    attach::{self, Places, Target},
+    attach::{self, Places, Target, UnsentError},
     change::Memory,
     error::Error,
     generation::Manifest,
@@ -35,6 +35,8 @@ pub(super) struct InForce {
     pub(super) removed: Vec<String>,
     /// The memory of the tables; that it is not known keeps nothing from being in force.
     pub(super) memory: Result<Memory, Error>,
+    /// Whether answers that fail to leave are counted; the gate does its work without.
+    pub(super) unsent: Result<(), UnsentError>,
 }
 
 /// Loads the program, and puts the generation in force; where that fails before the store, nothing of it is left.
@@ -109,6 +111,7 @@ fn flip(pins: &Pins, order: Order<'_>, ready: &Ready, gate: &mut Gate) -> Result
         ready,
         attached: Vec::new(),
         memory: Ok(Memory::default()),
+        unsent: Ok(()),
     };
     let result = if (order.cancelled)() {
         Err(Error::Cancelled)
@@ -116,7 +119,10 @@ fn flip(pins: &Pins, order: Order<'_>, ready: &Ready, gate: &mut Gate) -> Result
         flip.run()
     };
     let Flip {
-        attached, memory, ..
+        attached,
+        memory,
+        unsent,
+        ..
     } = flip;
     match result {
         Ok(removed) => Ok(InForce {
@@ -124,6 +130,7 @@ fn flip(pins: &Pins, order: Order<'_>, ready: &Ready, gate: &mut Gate) -> Result
             attached,
             removed,
             memory,
+            unsent,
         }),
         Err(error) => Err(error.after(take_back(gate, &prepared, &attached, &places, pins))),
     }
@@ -137,6 +144,7 @@ struct Flip<'a> {
     ready: &'a Ready,
     attached: Vec<String>,
     memory: Result<Memory, Error>,
+    unsent: Result<(), UnsentError>,
 }
 
 impl Flip<'_> {
@@ -156,6 +164,7 @@ impl Flip<'_> {
         attach::arrange(&ready.targets, pins)?;
         if ready.before.fresh {
             self.activate()?;
+            self.count_unsent();
         }
         for target in ready.targets.iter().filter(|target| !target.linked()) {
             attach::attach(self.gate.program()?, target, pins)?;
@@ -168,11 +177,15 @@ impl Flip<'_> {
             attach::attach(self.gate.program()?, target, pins)?;
         }
         self.repin_program()?;
-        Ok(attach::detach_others(
-            &ready.targets,
-            &list_devices()?,
-            pins,
-        )?)
+        let removed = attach::detach_others(&ready.targets, &list_devices()?, pins)?;
+        if !ready.before.fresh {
+            self.count_unsent();
+        }
+        Ok(removed)
+    }
+
+    fn count_unsent(&mut self) {
+        self.unsent = attach::count_unsent(self.gate, &self.ready.targets, self.pins);
     }
 
     fn activate(&self) -> Result<(), Error> {

@@ -118,6 +118,9 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         removed: in_force.removed,
         _lock: lock,
     };
+    running
+        .warnings
+        .extend(in_force.unsent.err().map(|error| error.warning()));
     if ready.before.lost {
         let warning = ready.before.manifest.map_or(LOST, |_| PARTLY_LOST);
         running.warnings.push(warning.to_owned());
@@ -153,7 +156,8 @@ fn wall_offset() -> Result<u64, Error> {
 
 /// Removes the tags of connections that are too old to mean anything.
 fn sweep(maps: &Maps) -> Result<(), Error> {
-    let now = clock::boot_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
+    let now =
+        clock::monotonic_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
     Ok(maps.sweep_flows(now.saturating_sub(FLOW_TTL_NS))?)
 }
 
@@ -214,6 +218,7 @@ impl Running {
             attached,
             removed,
             memory,
+            unsent,
         } = applied?;
         self.modes = modes;
         change.attached = attached;
@@ -223,6 +228,9 @@ impl Running {
             Ok(memory) => change.memory = Some(memory),
             Err(error) => change.warnings.push(error.to_string()),
         }
+        change
+            .warnings
+            .extend(unsent.err().map(|error| error.warning()));
         if before.lost {
             change.warnings.push(PARTLY_LOST.to_owned());
         }

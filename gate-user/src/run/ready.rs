@@ -109,12 +109,13 @@ impl Ready {
         })
     }
 
-    /// Whether it would be made from what the generation in force is made from, nothing of which is lost, and for the
-    /// same interfaces: one that was made anew, or has a name that another one had, has another index.
+    /// Whether it would be made from what the generation in force is made from, nothing of which is lost, answers that fail
+    /// to leave are counted, and it would be for the same interfaces: one that was made anew, or has a name that another one had, has another index.
     pub(super) fn changes_nothing(&self, pins: &Pins) -> Result<bool, Error> {
         let Before { manifest, lost, .. } = &self.before;
         let same = |old| change::same_inputs(old, &self.loaded.plan.manifest);
         Ok(!lost
+            && attach::uncounted(pins)?.is_empty()
             && manifest.as_ref().is_some_and(same)
             && self.targets.iter().all(Target::settled)
             && pins.linked()?.len() == self.targets.len())

@@ -1,4 +1,4 @@
-//! What the kernel knows about an XDP link.
+//! What the kernel knows about a link.
 
 use std::{
     fs, io,
@@ -10,6 +10,8 @@ use bytemuck::{Pod, Zeroable};
 
 use super::bpf;
 
+/// `BPF_LINK_TYPE_RAW_TRACEPOINT`
+const RAW_TRACEPOINT: u32 = 1;
 /// `BPF_LINK_TYPE_XDP`
 const XDP: u32 = 6;
 /// What /proc says a descriptor of a link is: one spelling for a link just made, one for a link opened by its pin
@@ -17,7 +19,7 @@ const XDP: u32 = 6;
 /// answer alone does not tell them apart.
 const LINK: [&str; 2] = ["anon_inode:bpf_link", "anon_inode:bpf-link"];
 
-/// The leading fields of the kernel's `struct bpf_link_info`, XDP member.
+/// The leading fields of the kernel's `struct bpf_link_info`, with as much of the member of its type as an XDP link has.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct LinkInfo {
@@ -25,8 +27,32 @@ struct LinkInfo {
     id: u32,
     program: u32,
     padding: u32,
+    /// Of an XDP link only.
     interface: u32,
     tail: u32,
+}
+
+impl LinkInfo {
+    /// Looks at the link pinned at `path`, which must be of this type.
+    fn open(path: &Path, kind: u32) -> io::Result<Self> {
+        let fd: OwnedFd = bpf::open(path, 0)?;
+        let object = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
+        if !LINK.iter().any(|link| object == Path::new(link)) {
+            return Err(io::Error::other(format!(
+                "a {}, not a link",
+                object.display()
+            )));
+        }
+        let info: Self = bpf::info(fd.as_fd())?;
+        if info.kind == kind {
+            Ok(info)
+        } else {
+            Err(io::Error::other(format!(
+                "a link of type {}, not of type {kind}",
+                info.kind
+            )))
+        }
+    }
 }
 
 /// A pinned link between an XDP program and an interface.
@@ -43,32 +69,33 @@ pub struct XdpLink {
 impl XdpLink {
     /// Looks at the link pinned at `path`.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let fd: OwnedFd = bpf::open(path, 0)?;
-        let object = fs::read_link(format!("/proc/self/fd/{}", fd.as_raw_fd()))?;
-        if !LINK.iter().any(|link| object == Path::new(link)) {
-            return Err(io::Error::other(format!(
-                "a {}, not a link",
-                object.display()
-            )));
-        }
         let LinkInfo {
-            kind,
+            kind: _,
             id,
             program,
             padding: _,
             interface,
             tail: _,
-        } = bpf::info(fd.as_fd())?;
-        if kind == XDP {
-            Ok(Self {
-                id,
-                program,
-                interface,
-            })
-        } else {
-            Err(io::Error::other(format!(
-                "a link of type {kind}, not an XDP link"
-            )))
-        }
+        } = LinkInfo::open(path, XDP)?;
+        Ok(Self {
+            id,
+            program,
+            interface,
+        })
+    }
+}
+
+/// A pinned link between a program and a tracepoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TracepointLink {
+    /// The kernel's number for the program that it runs.
+    pub program: u32,
+}
+
+impl TracepointLink {
+    /// Looks at the link pinned at `path`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let LinkInfo { program, .. } = LinkInfo::open(path, RAW_TRACEPOINT)?;
+        Ok(Self { program })
     }
 }

@@ -14,5 +14,5 @@ mod mapping;
 
 pub use device::{AttachedXdp, Device, XdpMode, devices};
 pub use ethtool::strips_vlans;
-pub use link::XdpLink;
+pub use link::{TracepointLink, XdpLink};
 pub use map::{Access, Map, MapKind, MapSpec};

@@ -15,6 +15,7 @@ use self::{
     interface::{Interface, Link},
 };
 use crate::{
+    attach::{self, Uncounted},
     config::ListFile,
     error::{Error, Exit},
     generation::{
@@ -121,6 +122,7 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
                 .to_owned(),
         );
     }
+    problems.extend(attach::uncounted(pins)?.iter().map(uncounted));
     let open = interfaces.iter().any(|it| it.state != Link::Attached);
     let state = match (open, problems.is_empty()) {
         (true, _) => State::Open,
@@ -158,6 +160,13 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
         attribution,
         lists,
     })
+}
+
+fn uncounted(what: &Uncounted) -> String {
+    format!(
+        "answers that fail to leave are not all counted: {what}; `gate reload` tries again and says why, \
+         or `gate run` where no daemon runs"
+    )
 }
 
 /// The memory of the tables of every generation that has any.
