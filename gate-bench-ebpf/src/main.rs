@@ -1,4 +1,4 @@
-//! The kernel half of the look-up benchmark: every subject in every regime is a program of its own, run by
+//! The kernel half of the benchmark. Of its look-ups every subject in every regime is a program of its own, most of them run by
 //! `BPF_PROG_TEST_RUN` and attached to nothing.
 //!
 //! | regime | what a run does |
@@ -6,14 +6,22 @@
 //! | `throughput` | [`BATCH`](layout::BATCH) look-ups that do not wait for each other |
 //! | `latency` | as many, but the place of each address is known only once the answer before is there |
 //! | `rare` | sweeps the caches, then times one look-up |
+//! | `live` | drops a frame that came over a link, after one look-up of its source |
+//!
+//! `live_send` is what sends these frames: a run of `BPF_PROG_TEST_RUN` with live frames. `live` is attached to the other end of the link.
+//!
+//! Programs that make frames for other programs are in [`frames`], packets of many sources for the gate in [`sources`].
 //!
 //! A crate of its own: the gate's object does not change with it.
 
 #![no_std]
 #![no_main]
 
+mod frames;
 mod layout;
+mod live;
 mod maps;
+mod sources;
 mod subjects;
 
 use aya_ebpf::{
@@ -23,7 +31,7 @@ use gate_common::Addr;
 
 use crate::{
     layout::{BATCH, Control, ELAPSED, SWEPT_LINES},
-    subjects::{Floor, Lpm4, Lpm6, Slotted4, Slotted6, Subject, Table},
+    subjects::{Floor, Lpm4, Lpm6, Ortc4, Ortc6, Slotted4, Slotted6, Subject, Table},
 };
 
 /// How many lines one call sweeps: the verifier counts each round of a loop, so that the sweep is a loop over calls.
@@ -32,7 +40,7 @@ const SWEEP: u32 = 512;
 const STRIDE: u32 = 40_503;
 
 macro_rules! programs {
-    ($($subject:ident: $throughput:ident $latency:ident $rare:ident)+) => { $(
+    ($($subject:ident: $throughput:ident $latency:ident $rare:ident $live:ident)+) => { $(
         /// Look-ups that do not wait for each other.
         #[xdp]
         fn $throughput(_: XdpContext) -> u32 {
@@ -50,16 +58,30 @@ macro_rules! programs {
         fn $rare(_: XdpContext) -> u32 {
             answer(rare::<$subject>())
         }
+
+        /// A frame that came over a link.
+        #[xdp]
+        fn $live(ctx: XdpContext) -> u32 {
+            live::judge::<$subject>(&ctx)
+        }
     )+ };
 }
 
 programs! {
-    Floor: floor_throughput floor_latency floor_rare
-    Table: table_throughput table_latency table_rare
-    Lpm4: lpm4_throughput lpm4_latency lpm4_rare
-    Lpm6: lpm6_throughput lpm6_latency lpm6_rare
-    Slotted4: slotted4_throughput slotted4_latency slotted4_rare
-    Slotted6: slotted6_throughput slotted6_latency slotted6_rare
+    Floor: floor_throughput floor_latency floor_rare floor_live
+    Table: table_throughput table_latency table_rare table_live
+    Lpm4: lpm4_throughput lpm4_latency lpm4_rare lpm4_live
+    Lpm6: lpm6_throughput lpm6_latency lpm6_rare lpm6_live
+    Ortc4: ortc4_throughput ortc4_latency ortc4_rare ortc4_live
+    Ortc6: ortc6_throughput ortc6_latency ortc6_rare ortc6_live
+    Slotted4: slotted4_throughput slotted4_latency slotted4_rare slotted4_live
+    Slotted6: slotted6_throughput slotted6_latency slotted6_rare slotted6_live
+}
+
+/// Gives a frame the next source address and sends it.
+#[xdp]
+fn live_send(ctx: XdpContext) -> u32 {
+    live::send(&ctx)
 }
 
 /// The loader takes any other answer than `XDP_PASS` as a run that came to no end.

@@ -2,7 +2,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
-    btf_maps::{Array, ArrayOfMaps, LpmTrie},
+    btf_maps::{Array, ArrayOfMaps, LpmTrie, ProgramArray},
     macros::btf_map,
 };
 use gate_common::{
@@ -10,7 +10,7 @@ use gate_common::{
     table::{Line, ROOT_LINES},
 };
 
-use crate::layout::{self, Control, ELAPSED, SWEPT_LINES};
+use crate::layout::{self, Control, ELAPSED, Judged, SWEPT_LINES, Sender, Template};
 
 /// Values that begin at a page: that is what makes a line a cache line.
 const ALIGNED: usize = BPF_F_MMAPABLE as usize;
@@ -36,6 +36,10 @@ pub(crate) static ADDRESSES: Array<Addr, 1, ALIGNED> = Array::new();
 pub(crate) static SWEPT: Array<Line, { SWEPT_LINES as usize }, ALIGNED> = Array::new();
 #[btf_map]
 pub(crate) static ELAPSED_NS: Array<u64, { ELAPSED as usize }> = Array::new();
+#[btf_map]
+pub(crate) static SENDER: Array<Sender, 1> = Array::new();
+#[btf_map]
+pub(crate) static JUDGED: Array<Judged, 1> = Array::new();
 
 #[btf_map]
 pub(crate) static ROOTS: ArrayOfMaps<Root, PLACES> = ArrayOfMaps::new();
@@ -45,7 +49,18 @@ pub(crate) static NODES: ArrayOfMaps<Nodes, PLACES> = ArrayOfMaps::new();
 pub(crate) static LPM4: Trie4 = Trie4::new();
 #[btf_map]
 pub(crate) static LPM6: Trie6 = Trie6::new();
+/// The same with the fewest prefixes that give the same answers.
+#[btf_map]
+pub(crate) static ORTC4: Trie4 = Trie4::new();
+#[btf_map]
+pub(crate) static ORTC6: Trie6 = Trie6::new();
 #[btf_map]
 pub(crate) static LPM4_SLOTS: ArrayOfMaps<Trie4, PLACES> = ArrayOfMaps::new();
 #[btf_map]
 pub(crate) static LPM6_SLOTS: ArrayOfMaps<Trie6, PLACES> = ArrayOfMaps::new();
+
+#[btf_map]
+pub(crate) static TEMPLATE: Array<Template, 1> = Array::new();
+/// The program that a frame goes to once it is made again.
+#[btf_map]
+pub(crate) static NEXT: ProgramArray<1> = ProgramArray::new();

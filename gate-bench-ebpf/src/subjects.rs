@@ -60,7 +60,25 @@ impl Subject for Lpm6 {
     }
 }
 
-/// The same tries in a map of maps, without which they could not be swapped in one store.
+/// The same, fed the fewest prefixes that give the same answers.
+pub(crate) struct Ortc4;
+pub(crate) struct Ortc6;
+
+impl Subject for Ortc4 {
+    #[inline(always)]
+    fn number(_: u32, addr: Addr) -> Option<u32> {
+        maps::ORTC4.get(&key4(addr)).copied()
+    }
+}
+
+impl Subject for Ortc6 {
+    #[inline(always)]
+    fn number(_: u32, addr: Addr) -> Option<u32> {
+        maps::ORTC6.get(&key6(addr)).copied()
+    }
+}
+
+/// The tries of the file's networks in a map of maps, without which they could not be swapped in one store.
 pub(crate) struct Slotted4;
 pub(crate) struct Slotted6;
 

@@ -1,8 +1,8 @@
 //! Addresses to look up, drawn at random and the same in each run.
 
 use std::{
-    collections::HashSet,
-    net::{Ipv4Addr, Ipv6Addr},
+    collections::{BTreeMap, HashSet},
+    net::IpAddr,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -12,7 +12,7 @@ use gate_user::table::{Family, Runs};
 
 use super::{
     case::Draw,
-    list::{Entry, List},
+    list::{Entry, List, addr},
 };
 
 /// Addresses, and what the list says about each, worked out without the table.
@@ -44,6 +44,28 @@ impl Set {
         round(&self.numbers, first, count, size)
             .map(|number| u64::from(*number))
             .sum()
+    }
+
+    /// The first `size` addresses and what the list says about each.
+    pub(crate) fn answers(&self, size: u32) -> impl Iterator<Item = (IpAddr, u16)> {
+        let pairs = self.addresses.iter().zip(&self.numbers);
+        pairs
+            .take(size as usize)
+            .map(|(addr, number)| (addr.to_ip(), *number))
+    }
+
+    /// As many addresses of the number that comes up most often, and that number; `None` if there are fewer.
+    pub(crate) fn of_one_number(&self, count: u32) -> Option<Self> {
+        let mut often: BTreeMap<u16, Vec<Addr>> = BTreeMap::new();
+        for (addr, number) in self.addresses.iter().zip(&self.numbers) {
+            often.entry(*number).or_default().push(*addr);
+        }
+        let (number, mut addresses) = often.into_iter().max_by_key(|(_, all)| all.len())?;
+        addresses.truncate(count as usize);
+        (addresses.len() == count as usize).then(|| Self {
+            numbers: vec![number; addresses.len()],
+            addresses,
+        })
     }
 
     /// The same sum for a loop that looks nothing up and takes the address for its answer.
@@ -142,14 +164,6 @@ fn in_prefixes(rng: &mut Rng, entries: &[Entry], family: Family, count: u32) -> 
             Some(addr(family, entry.start() | open))
         })
         .collect()
-}
-
-/// The address with these bits, the first one uppermost.
-fn addr(family: Family, bits: u128) -> Addr {
-    match family {
-        Family::V4 => Ipv4Addr::from_bits((bits >> 96) as u32).into(),
-        Family::V6 => Ipv6Addr::from_bits(bits).into(),
-    }
 }
 
 #[cfg(test)]

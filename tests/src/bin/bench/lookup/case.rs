@@ -13,19 +13,28 @@ pub(crate) enum Subject {
     Table,
     /// The kernel's LPM trie at its best: a map a family, known when the program is loaded.
     Lpm,
-    /// The same trie behind a map of maps, as a swap in one store needs it.
+    /// The same, fed the fewest prefixes that give the same answers.
+    LpmOrtc,
+    /// The trie of the file's networks behind a map of maps, as a swap in one store needs it.
     LpmSlotted,
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 4] = [Self::Floor, Self::Table, Self::Lpm, Self::LpmSlotted];
-    pub(crate) const TRIES: [Self; 2] = [Self::Lpm, Self::LpmSlotted];
+    pub(crate) const ALL: [Self; 5] = [
+        Self::Floor,
+        Self::Table,
+        Self::Lpm,
+        Self::LpmOrtc,
+        Self::LpmSlotted,
+    ];
+    pub(crate) const TRIES: [Self; 3] = [Self::Lpm, Self::LpmOrtc, Self::LpmSlotted];
 
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Floor => "floor",
             Self::Table => "table",
             Self::Lpm => "lpm",
+            Self::LpmOrtc => "lpm-ortc",
             Self::LpmSlotted => "lpm-slotted",
         }
     }
@@ -37,6 +46,8 @@ impl Subject {
             (Self::Table, _) => "table",
             (Self::Lpm, Family::V4) => "lpm4",
             (Self::Lpm, Family::V6) => "lpm6",
+            (Self::LpmOrtc, Family::V4) => "ortc4",
+            (Self::LpmOrtc, Family::V6) => "ortc6",
             (Self::LpmSlotted, Family::V4) => "slotted4",
             (Self::LpmSlotted, Family::V6) => "slotted6",
         }

@@ -9,7 +9,6 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 use aya::{
     Ebpf, EbpfLoader,
-    maps::{Map as AyaMap, MapData},
     programs::{TestRun as _, TestRunOptions, Xdp},
 };
 use gate_common::table::Line;
@@ -22,16 +21,23 @@ use gate_user::{
 use super::{
     addresses::Set,
     case::{Regime, Subject},
-    layout::{BATCH, Control, ELAPSED, PLACES},
     list::{Entry, List},
+};
+use crate::{
+    layout::{BATCH, Control, ELAPSED, PLACES},
+    object::map,
 };
 
 /// `BPF_F_MMAPABLE`: values that begin at a page.
 const MMAPABLE: u32 = 1 << 10;
 /// `BPF_F_INNER_MAP`: arrays of different lengths may take turns in a map of maps.
 const INNER_MAP: u32 = 1 << 12;
+/// `BPF_F_NO_PREALLOC`, without which there is no trie.
+const NO_PREALLOC: u32 = 1;
+/// As many as the object's tries can have.
+const TRIE_ENTRIES: usize = 1 << 22;
 /// Where the table and the tries are; not 0, so that no place is right by accident.
-const PLACE: u32 = PLACES - 1;
+pub(crate) const PLACE: u32 = PLACES - 1;
 /// The shortest frame that `BPF_PROG_TEST_RUN` takes: an Ethernet header.
 const FRAME: [u8; 14] = [0; 14];
 /// `XDP_PASS`, which the programs answer once they are done.
@@ -52,7 +58,7 @@ pub(crate) struct Kernel {
 /// A set of addresses in the maps.
 #[derive(Clone, Copy)]
 pub(crate) struct Loaded {
-    base: u32,
+    pub(crate) base: u32,
 }
 
 /// What one run is about.
@@ -105,62 +111,96 @@ impl Kernel {
         addresses: u32,
         programs: impl IntoIterator<Item = (Subject, Family, Regime)>,
     ) -> Result<Self> {
-        let mut ebpf = EbpfLoader::new()
+        let ebpf = EbpfLoader::new()
             .map_max_entries("ADDRESSES", addresses)
             .load(object)
             .context("cannot load the benchmark's maps: does this process have CAP_BPF?")?;
-        for program in programs {
-            let name = name(program);
-            let xdp: &mut Xdp = ebpf
-                .program_mut(&name)
-                .with_context(|| {
-                    format!("the object has no program {name}: build it with `cargo xtask bench`")
-                })?
-                .try_into()?;
-            // The floor and the table serve both families.
-            if xdp.fd().is_err() {
-                xdp.load()
-                    .with_context(|| format!("the verifier refuses {name}"))?;
-            }
-        }
-        Ok(Self {
+        let mut kernel = Self {
             control: map(&ebpf, "CONTROL")?,
             addresses: map(&ebpf, "ADDRESSES")?,
             elapsed: map(&ebpf, "ELAPSED_NS")?,
             ebpf,
             end: 0,
-        })
+        };
+        for program in programs {
+            kernel.program(&name(program))?;
+        }
+        Ok(kernel)
     }
 
     /// Puts a table where the programs look it up.
     pub(crate) fn place(&self, table: &TableMaps) -> Result<()> {
-        map(&self.ebpf, "ROOTS")?.update_inner(PLACE, &table.root)?;
-        map(&self.ebpf, "NODES")?.update_inner(PLACE, &table.nodes)?;
+        self.map("ROOTS")?.update_inner(PLACE, &table.root)?;
+        self.map("NODES")?.update_inner(PLACE, &table.nodes)?;
         Ok(())
     }
 
-    /// Fills the trie of a family, both where programs know it and in the map of maps: it is one trie. Returns how long
-    /// the filling took.
+    /// Fills the trie of a family with the list's own networks, both where programs know it and in the map of maps: it is
+    /// one trie. Returns how long the filling took.
     pub(crate) fn fill_trie(&self, list: &List, family: Family) -> Result<Duration> {
-        let (trie, slots) = match family {
+        let (name, slots) = match family {
             Family::V4 => ("LPM4", "LPM4_SLOTS"),
             Family::V6 => ("LPM6", "LPM6_SLOTS"),
         };
-        let trie = map(&self.ebpf, trie)?;
-        let entries = list.entries.iter().filter(|entry| entry.family() == family);
-        let numbers: Vec<u32> = entries.clone().map(|entry| entry.number.into()).collect();
-        let took = match family {
-            Family::V4 => {
-                let keys: Vec<[u32; 2]> = entries.map(|entry| key4(*entry)).collect();
-                timed(|| trie.update_batch(&keys, &numbers))
-            }
-            Family::V6 => {
-                let keys: Vec<[u32; 3]> = entries.map(|entry| key6(*entry)).collect();
-                timed(|| trie.update_batch(&keys, &numbers))
-            }
+        let trie = self.map(name)?;
+        let took = fill(&trie, of(list, family), family)?;
+        self.map(slots)?.update_inner(PLACE, &trie)?;
+        Ok(took)
+    }
+
+    /// Fills the trie of a family with the fewest prefixes that say the same.
+    pub(crate) fn fill_ortc(&self, entries: &[Entry], family: Family) -> Result<Duration> {
+        let name = match family {
+            Family::V4 => "ORTC4",
+            Family::V6 => "ORTC6",
         };
-        map(&self.ebpf, slots)?.update_inner(PLACE, &trie)?;
-        took.with_context(|| format!("cannot fill the trie with {} prefixes", numbers.len()))
+        fill(&self.map(name)?, entries.iter().copied(), family)
+    }
+
+    /// Makes a new trie of the IPv4 networks and puts it into the map of maps in the place of the one that is there.
+    pub(crate) fn replace_trie(&self, list: &List) -> Result<()> {
+        let trie = Map::create(
+            "bench_lpm4",
+            MapKind::LpmTrie,
+            size_of::<[u32; 2]>(),
+            size_of::<u32>(),
+            TRIE_ENTRIES,
+            NO_PREALLOC,
+        )?;
+        fill(&trie, of(list, Family::V4), Family::V4)?;
+        Ok(self.map("LPM4_SLOTS")?.update_inner(PLACE, &trie)?)
+    }
+
+    /// Empties the IPv4 trie that programs know and fills it again.
+    pub(crate) fn refill_trie(&self, list: &List) -> Result<()> {
+        let trie = self.map("LPM4")?;
+        for entry in of(list, Family::V4) {
+            trie.delete(&key4(entry))?;
+        }
+        fill(&trie, of(list, Family::V4), Family::V4).map(drop)
+    }
+
+    /// A map of the object.
+    pub(crate) fn map(&self, name: &str) -> Result<Map> {
+        map(&self.ebpf, name)
+    }
+
+    /// A program of the object, loaded.
+    pub(crate) fn program(&mut self, name: &str) -> Result<&mut Xdp> {
+        let program: &mut Xdp = self
+            .ebpf
+            .program_mut(name)
+            .with_context(|| {
+                format!("the object has no program {name}: build it with `cargo xtask bench`")
+            })?
+            .try_into()?;
+        // The floor and the table serve both families.
+        if program.fd().is_err() {
+            program
+                .load()
+                .with_context(|| format!("the verifier refuses {name}"))?;
+        }
+        Ok(program)
     }
 
     /// Makes addresses known to the programs.
@@ -218,15 +258,10 @@ impl Kernel {
 
     /// How long one run took, the mean of `repeat`.
     fn test_run(&mut self, name: &str, repeat: u32) -> Result<Duration> {
-        let program: &mut Xdp = self
-            .ebpf
-            .program_mut(name)
-            .context("no such program")?
-            .try_into()?;
         let mut options = TestRunOptions::new();
         options.data_in = Some(&FRAME);
         options.repeat = repeat;
-        let result = program.test_run(options)?;
+        let result = self.program(name)?.test_run(options)?;
         ensure!(
             result.return_value == PASS,
             "a map lacks an element that it needs"
@@ -261,6 +296,32 @@ fn name((subject, family, regime): (Subject, Family, Regime)) -> String {
 pub(crate) fn timed<E>(work: impl FnOnce() -> Result<(), E>) -> Result<Duration, E> {
     let start = Instant::now();
     work().map(|()| start.elapsed())
+}
+
+/// The networks of a family.
+fn of(list: &List, family: Family) -> impl Iterator<Item = Entry> + Clone {
+    let all = list.entries.iter().copied();
+    all.filter(move |entry| entry.family() == family)
+}
+
+/// Fills a trie and says how long that took.
+fn fill(
+    trie: &Map,
+    entries: impl Iterator<Item = Entry> + Clone,
+    family: Family,
+) -> Result<Duration> {
+    let numbers: Vec<u32> = entries.clone().map(|entry| entry.number.into()).collect();
+    let took = match family {
+        Family::V4 => {
+            let keys: Vec<[u32; 2]> = entries.map(key4).collect();
+            timed(|| trie.update_batch(&keys, &numbers))
+        }
+        Family::V6 => {
+            let keys: Vec<[u32; 3]> = entries.map(key6).collect();
+            timed(|| trie.update_batch(&keys, &numbers))
+        }
+    };
+    took.with_context(|| format!("cannot fill the trie with {} prefixes", numbers.len()))
 }
 
 /// The key of a trie: how many bits count, and the address in network byte order.
@@ -301,28 +362,6 @@ fn memlock(map: &Map) -> Result<u64> {
     let bytes =
         bytes.with_context(|| format!("{path} does not say how much memory the map takes"))?;
     Ok(bytes.trim().parse()?)
-}
-
-fn map(ebpf: &Ebpf, name: &str) -> Result<Map> {
-    let data = ebpf.map(name).and_then(data);
-    let data = data.with_context(|| {
-        format!("the object has no map {name}: build it with `cargo xtask bench`")
-    })?;
-    let fd = data.fd().as_fd().try_clone_to_owned();
-    fd.and_then(Map::from_fd)
-        .with_context(|| format!("cannot open the map {name}"))
-}
-
-/// The descriptor behind aya's typed map, for the kinds that the benchmark has.
-#[expect(
-    clippy::wildcard_enum_match_arm,
-    reason = "the benchmark has three of the kernel's thirty kinds of maps"
-)]
-fn data(map: &AyaMap) -> Option<&MapData> {
-    match map {
-        AyaMap::Array(data) | AyaMap::ArrayOfMaps(data) | AyaMap::LpmTrie(data) => Some(data),
-        _ => None,
-    }
 }
 
 #[cfg(test)]

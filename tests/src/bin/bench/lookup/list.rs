@@ -1,6 +1,12 @@
 //! Lists of prefixes: the country database of the repository, and made-up ones of any length.
 
-use std::{collections::HashMap, fmt::Write as _, fs, path::Path};
+use std::{
+    collections::HashMap,
+    fmt::Write as _,
+    fs,
+    net::{Ipv4Addr, Ipv6Addr},
+    path::Path,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use fastrand::Rng;
@@ -16,9 +22,17 @@ use serde::Deserialize;
 use sha2::{Digest as _, Sha256};
 
 /// The longest prefix of IPv6 that fits the keys of the tries.
-const TRIE_BITS: u8 = 64;
+pub(crate) const TRIE_BITS: u8 = 64;
 /// How many different numbers a made-up list has: as many as a country database.
 const NUMBERS: u16 = 250;
+
+/// The address with these bits, the first one uppermost.
+pub(crate) fn addr(family: Family, bits: u128) -> Addr {
+    match family {
+        Family::V4 => Ipv4Addr::from_bits((bits >> 96) as u32).into(),
+        Family::V6 => Ipv6Addr::from_bits(bits).into(),
+    }
+}
 
 /// A prefix of one family.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,6 +49,15 @@ impl Entry {
     /// Its first address, the first bit uppermost.
     pub(crate) fn start(self) -> u128 {
         key(self.prefix.addr()).1
+    }
+
+    /// As a person writes it.
+    pub(crate) fn net(self) -> String {
+        format!(
+            "{}/{}",
+            addr(self.family(), self.start()).to_ip(),
+            self.length()
+        )
     }
 
     /// The same, no longer than the tries' keys.

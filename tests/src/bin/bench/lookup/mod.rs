@@ -1,32 +1,30 @@
-//! From an address to its country, in the kernel: the gate's table beside the kernel's LPM tries.
+//! From an address to its country, in the kernel: the gate's table beside the kernel's LPM tries, nftables and ipset.
 //!
-//! Both are fed the same networks and asked for the same addresses by the same loops, in turn, in one run. Each answer
+//! All are fed the same networks and asked for the same addresses by the same loops, in turn, in one run. Each answer
 //! is added up, and a sum that is not the one worked out here from the plain list fails the run: no figure then counts.
-//! The tries are taken at their best (a map a family, the shortest keys, no call of ours); the table as the gate has it.
+//! The tries are taken at their best (a map a family, the shortest keys, no call of ours); the table as the gate has it. What
+//! no test run reaches judges frames that come over a link, and so do table and tries there.
 
 mod addresses;
 mod case;
-mod daemon;
+mod ipset;
 mod kernel;
-#[path = "../../../../../gate-bench-ebpf/src/layout.rs"]
-mod layout;
-mod list;
+pub(crate) mod list;
+mod live;
 mod load;
-mod machine;
+mod nft;
+mod ortc;
+mod peer;
+mod peers;
+mod plots;
+mod reload;
 mod rounds;
-mod show;
+mod setup;
 mod targets;
 
-use std::{
-    env,
-    fs::{self, Permissions},
-    io::{self, Write as _},
-    os::unix::fs::PermissionsExt as _,
-    path::{Path, PathBuf},
-    time::Duration,
-};
+use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::Result;
 use fastrand::Rng;
 use gate_common::table::Line;
 use gate_tests::{
@@ -34,21 +32,24 @@ use gate_tests::{
     interrupt,
 };
 use gate_user::table::Family;
-use tempfile::NamedTempFile;
 
+pub(crate) use self::kernel::TableMaps;
 use self::{
     addresses::Set,
     case::{Case, Draw, Regime, Size, Subject, family_name},
-    kernel::{Kernel, TableMaps},
+    kernel::Kernel,
     list::{List, Source},
+    peers::Peers,
     rounds::{Bench, Effort, Measured},
 };
-use crate::figure::Figure;
+use crate::{
+    figure::Figure,
+    layout, object,
+    suite::{Rounds, Section, Setting, Suite, progress},
+};
 
 /// The name of the suite in figures.
-pub(crate) const SUITE: &str = "lookup";
-/// The environment variable with the path of the benchmark's BPF object.
-const OBJECT: &str = "GATE_BENCH_OBJECT";
+pub(crate) const NAME: &str = "lookup";
 
 /// How many addresses a set has, and how many fit the nearest caches.
 const MANY: u32 = 1 << 20;
@@ -72,135 +73,78 @@ const QUICK: Effort = Effort {
     rare: 64,
 };
 
-/// Measures look-ups in the kernel
-#[derive(clap::Args)]
-pub(crate) struct Arguments {
-    /// Fewer rounds and look-ups: under a minute, with more scatter
-    #[arg(long)]
-    quick: bool,
-    /// Also write every figure into this file, as a JSON list
-    #[arg(long, value_name = "FILE")]
-    json: Option<PathBuf>,
-    /// Only the cases whose names contain one of these, such as `v4/run`, `rare`, `growth/v6`, `load`
-    #[arg(long, value_name = "PART")]
-    only: Vec<String>,
-}
-
-impl Arguments {
-    fn among(&self, mut cases: Vec<Case>) -> Vec<Case> {
-        cases.retain(|case| self.wants(&case.name));
-        cases
-    }
-
-    fn wants(&self, case: &str) -> bool {
-        self.only.is_empty() || self.only.iter().any(|part| case.contains(part))
-    }
-}
-
-/// The file of `--json`. It is made beside its place before anything is measured, and gets there whole.
-struct Json<'a> {
-    path: &'a Path,
-    file: NamedTempFile,
-}
-
-impl<'a> Json<'a> {
-    fn beside(path: &'a Path) -> Result<Self> {
-        let directory = match path.parent() {
-            Some(parent) if parent != Path::new("") => parent,
-            _ => Path::new("."),
-        };
-        let file = NamedTempFile::new_in(directory)
-            .with_context(|| format!("cannot write {} for --json", path.display()))?;
-        Ok(Self { path, file })
-    }
-
-    fn write(mut self, figures: &[Figure]) -> Result<()> {
-        serde_json::to_writer_pretty(&mut self.file, figures)?;
-        writeln!(self.file)?;
-        // For everybody, as a file that a shell makes.
-        let permissions = Permissions::from_mode(0o644);
-        self.file.as_file().set_permissions(permissions)?;
-        let saved = self.file.persist(self.path);
-        saved.with_context(|| format!("cannot write {}", self.path.display()))?;
-        Ok(())
-    }
-}
+const FULL_PEERS: peers::Effort = peers::Effort {
+    rounds: Rounds {
+        most: 5,
+        patience: Duration::from_secs(20),
+    },
+    frames: MANY / 8,
+    loads: 3,
+    slow: true,
+    reloads: 20,
+};
+const QUICK_PEERS: peers::Effort = peers::Effort {
+    rounds: Rounds {
+        most: 3,
+        patience: Duration::ZERO,
+    },
+    frames: MANY / 64,
+    loads: 1,
+    slow: false,
+    reloads: 3,
+};
 
 /// The suite.
-pub(crate) fn run(arguments: &Arguments) -> Result<()> {
-    let effort = if arguments.quick { QUICK } else { FULL };
-    let object = env::var_os(OBJECT).with_context(|| {
-        format!("{OBJECT} is not set: run this through `cargo xtask bench --suite lookup`")
-    })?;
-    let object =
-        fs::read(&object).with_context(|| format!("{OBJECT}={}", object.to_string_lossy()))?;
-    let path = gate::path_from(GATE_MMDB)?;
-    let json = arguments.json.as_deref().map(Json::beside).transpose()?;
-    let mut out = io::stdout();
+pub(crate) const SUITE: Suite = Suite { name: NAME, run };
 
-    progress("reading the country database")?;
+fn run(setting: &Setting) -> Result<Section> {
+    let effort = setting.either(FULL, QUICK);
+    let object = object::read()?;
+    let path = gate::path_from(GATE_MMDB)?;
+
+    progress("reading the country database");
     let (entries, source) = list::read(&path)?;
-    introduce(&mut out, &path, &source, entries.len(), effort)?;
+    let method = method(&source, entries.len(), effort);
     let list = List::new(entries)?;
     let mut loads = Vec::new();
-    if arguments.wants(load::CASE) || arguments.wants(load::MEMORY) {
-        progress("loading the database, and starting the gate with it")?;
-        loads = load::measure(&object, &path, &list, if arguments.quick { 1 } else { 3 })?;
-        writeln!(out, "\n{}", show::amounts(&loads))?;
+    if setting.wants(load::CASE) || setting.wants(load::MEMORY) {
+        progress("loading the database");
+        loads = load::measure(&object, &path, &list, setting.either(3, 1))?;
     }
-    let (mut benches, cases) = prepare(arguments, &object, &list)?;
-    ensure!(
-        !cases.is_empty() || !loads.is_empty(),
-        "no case has a name with {}: without --only all are measured, and named",
-        arguments.only.join(" or ")
-    );
-    let measured = rounds::measure(&mut benches, cases, effort, &mut |round| {
-        // Progress is worth no failure.
-        let _ = progress(&format!("round {} of {}", round + 1, effort.rounds));
-    })?;
-    if !measured.is_empty() {
-        writeln!(out, "\n{}", show::times(&measured))?;
-        for one in measured.iter().filter(|it| it.left_out() > 0) {
-            writeln!(
-                out,
-                "{}: {} of {} rounds are in no ratio, since the table could not be told from the floor",
-                one.case.name,
-                one.left_out(),
-                one.rounds()
-            )?;
-        }
+    let (mut benches, cases) = prepare(setting, &object, &list)?;
+    let measured = rounds::measure(&mut benches, cases, effort)?;
+    let mut absent = Vec::new();
+    let mut found = Peers::default();
+    if let Some(bench) = benches.first_mut().filter(|_| peers::wanted(setting)) {
+        let effort = setting.either(FULL_PEERS, QUICK_PEERS);
+        found = peers::measure(setting, &object, &path, &list, bench, effort)?;
     }
-    if let Some(rounds) = measured.first().map(Measured::rounds)
-        && rounds < effort.rounds as usize
-    {
-        writeln!(
-            out,
-            "\n{rounds} rounds of {}: the machine is too busy for more in {:?}",
-            effort.rounds, effort.patience
-        )?;
-    }
-    let growths = growths(&measured);
-    if !growths.is_empty() {
-        writeln!(out, "\n{}", show::amounts(&growths))?;
+    absent.extend(found.absent);
+    for one in measured.iter().filter(|it| it.left_out() > 0) {
+        absent.push(format!(
+            "{}: {} of {} rounds are in no ratio, since the table could not be told from the floor",
+            one.case.name,
+            one.left_out(),
+            one.rounds()
+        ));
     }
     let mut figures: Vec<Figure> = measured.iter().flat_map(Measured::figures).collect();
-    figures.extend(growths);
+    figures.extend(growths(&measured));
     figures.extend(loads);
-    writeln!(out, "\n{}", show::outcomes(&targets::outcomes(&figures)))?;
-    if let Some(json) = json {
-        json.write(&figures)?;
-    }
-    Ok(())
+    figures.extend(found.figures);
+    Ok(Section {
+        title: "From an address to its country, in the kernel",
+        method,
+        outcomes: targets::outcomes(&figures),
+        plots: plots::plots(&figures),
+        figures,
+        absent,
+        rule_sets: found.rule_sets,
+    })
 }
 
 /// What is measured, on what, and how to read it.
-fn introduce(
-    out: &mut impl io::Write,
-    path: &Path,
-    source: &Source,
-    networks: usize,
-    effort: Effort,
-) -> Result<()> {
+fn method(source: &Source, networks: usize, effort: Effort) -> Vec<String> {
     let Source {
         kind,
         built,
@@ -214,51 +158,53 @@ fn introduce(
         rare,
     } = effort;
     let swept = (layout::SWEPT_LINES as usize * size_of::<Line>()) >> 20;
-    writeln!(out, "kernel     {}", machine::kernel())?;
-    writeln!(out, "processor  {}", machine::processor())?;
-    writeln!(out, "database   {}", path.display())?;
-    writeln!(
-        out,
-        "           {kind}, built {built}, {networks} networks, sha256 {sha256}"
-    )?;
-    writeln!(
-        out,
-        "           the {split} /64s that it splits count as whole: the keys of the tries end there"
-    )?;
-    writeln!(
-        out,
-        "method     BPF_PROG_TEST_RUN, up to {rounds} rounds of {warm} look-ups; rare: {rare}, {swept} MiB swept before each"
-    )?;
-    writeln!(
-        out,
-        "           ns a look-up, the floor taken off: median (least-most); ratios round by round"
-    )?;
-    Ok(())
+    vec![
+        format!(
+            "Database: {kind}, built {built}, {networks} networks, sha256 {sha256}. The {split} /64s that it splits count as whole: \
+             the keys of the tries end there."
+        ),
+        "On a link: frames over a veth pair (`BPF_PROG_TEST_RUN` with live frames), each with the next source address, judged and dropped at \
+         the other end on the same processor; a frame's time without that of a frame that meets the same hook and no look-up. Our programs \
+         are attached there as XDP; nft is at the ingress hook, iptables in mangle PREROUTING, where marks may be set. Before they are timed, \
+         the marks of 4096 addresses of each set are compared with the plain list, one by one."
+            .to_owned(),
+        "Load: a command's start with its file ready until it has ended, both families; for the gate that is its own country database, and \
+         the daemon's start. The tries' time is that of filling them from memory. Memory: what the kernel takes more (SUnreclaim, \
+         VmallocUsed, Percpu), and the most that the command had. Reload: the same data again while packets of one country keep coming \
+         from another processor; each packet is counted, and one with another answer is misjudged. `in place` empties and fills, to be caught."
+            .to_owned(),
+        format!(
+            "`BPF_PROG_TEST_RUN`, up to {rounds} rounds of {warm} look-ups; rare: {rare}, {swept} MiB swept before each. Times are for one \
+             look-up, the floor taken off."
+        ),
+    ]
+}
+
+fn among(setting: &Setting, mut cases: Vec<Case>) -> Vec<Case> {
+    cases.retain(|case| setting.wants(&case.name));
+    cases
 }
 
 /// Everything that is looked up in, and what is looked up.
-fn prepare(
-    arguments: &Arguments,
-    object: &[u8],
-    database: &List,
-) -> Result<(Vec<Bench>, Vec<Case>)> {
+fn prepare(setting: &Setting, object: &[u8], database: &List) -> Result<(Vec<Bench>, Vec<Case>)> {
     // The same addresses in each run.
     let mut rng = Rng::with_seed(20_260_601);
     let mut benches = Vec::new();
-    let mut cases = arguments.among(database_cases());
-    if !cases.is_empty() {
-        progress("drawing addresses of the database")?;
+    let mut cases = among(setting, database_cases());
+    // The peers are held against it as well, and find it in the first place.
+    if !cases.is_empty() || peers::wanted(setting) {
+        progress("drawing addresses of the database");
         benches.push(bench(object, &mut rng, database, &DRAWS, &Subject::ALL)?);
     }
-    let lengths = if arguments.quick {
+    let lengths = if setting.quick {
         QUICK_LENGTHS.as_slice()
     } else {
         &LENGTHS
     };
     for &length in lengths {
-        let wanted = arguments.among(growth_cases(benches.len(), length));
+        let wanted = among(setting, growth_cases(benches.len(), length));
         if !wanted.is_empty() {
-            progress(&format!("making lists of {length} prefixes"))?;
+            progress(&format!("making lists of {length} prefixes"));
             let list = List::new(list::made_up(&mut rng, length as usize))?;
             let draws = FAMILIES.map(|family| (family, Draw::Prefixes));
             benches.push(bench(object, &mut rng, &list, &draws, BARE)?);
@@ -333,6 +279,9 @@ fn bench(
     kernel.place(&TableMaps::new(&list.table)?)?;
     for family in FAMILIES {
         kernel.fill_trie(list, family)?;
+        if subjects.contains(&Subject::LpmOrtc) {
+            kernel.fill_ortc(&ortc::ortc(&list.runs, family), family)?;
+        }
     }
     let mut sets = Vec::new();
     for (family, draw) in draws {
@@ -371,13 +320,8 @@ fn growths(measured: &[Measured]) -> Vec<Figure> {
             let pairs = short.net(subject).into_iter().zip(long.net(subject));
             let growth: Vec<f64> = pairs.map(|(short, long)| long / short).collect();
             let name = (case.clone(), subject.name());
-            figures.extend(Figure::of(SUITE, name, (rounds::GROWTH, "times"), &growth));
+            figures.extend(Figure::of(NAME, name, (rounds::GROWTH, "times"), &growth));
         }
     }
     figures
-}
-
-/// A sign of life, apart from the results.
-fn progress(text: &str) -> io::Result<()> {
-    writeln!(io::stderr(), "bench: {text}")
 }

@@ -14,7 +14,7 @@ use super::{
     case::{Case, Regime, Subject},
     kernel::{Kernel, Loaded, Outcome, Run},
 };
-use crate::figure::Figure;
+use crate::{figure::Figure, suite::progress};
 
 /// Fewer rounds have no median to speak of.
 const FEWEST: u32 = 3;
@@ -33,7 +33,7 @@ pub(crate) struct Effort {
     pub(crate) rounds: u32,
     /// On a busy machine: no further round is begun that would end later than this, after the first three.
     pub(crate) patience: Duration,
-    /// Look-ups of a warm case a round, a multiple of [`BATCH`](super::layout::BATCH).
+    /// Look-ups of a warm case a round, a multiple of [`BATCH`](crate::layout::BATCH).
     pub(crate) warm: u32,
     /// Look-ups of a rare case a round.
     pub(crate) rare: u32,
@@ -45,12 +45,11 @@ pub(crate) struct Measured {
     times: BTreeMap<Subject, Vec<f64>>,
 }
 
-/// Measures all cases; `progress` hears before each round.
+/// Measures all cases.
 pub(crate) fn measure(
     benches: &mut [Bench],
     cases: Vec<Case>,
     effort: Effort,
-    progress: &mut dyn FnMut(u32),
 ) -> Result<Vec<Measured>> {
     let mut measured: Vec<Measured> = cases
         .into_iter()
@@ -66,7 +65,7 @@ pub(crate) fn measure(
         if round >= FEWEST && end > effort.patience {
             break;
         }
-        progress(round);
+        progress(&format!("round {} of {}", round + 1, effort.rounds));
         for Measured { case, times } in &mut measured {
             // Who comes first finds the caches as another left them: each does in turn.
             let shift = round as usize % case.subjects.len();
@@ -114,7 +113,9 @@ fn once(
     })?;
     let expected = match subject {
         Subject::Floor => set.floor_sum(first, count, case.size),
-        Subject::Table | Subject::Lpm | Subject::LpmSlotted => set.sum(first, count, case.size),
+        Subject::Table | Subject::Lpm | Subject::LpmOrtc | Subject::LpmSlotted => {
+            set.sum(first, count, case.size)
+        }
     };
     ensure!(
         sum == expected,
@@ -171,14 +172,14 @@ impl Measured {
     /// The figures of this case: the floor's time, the others' without it, and ratios.
     pub(crate) fn figures(&self) -> Vec<Figure> {
         let figure = |subject: String, what, values: &[f64]| {
-            Figure::of(super::SUITE, (&self.case.name, subject), what, values)
+            Figure::of(super::NAME, (&self.case.name, subject), what, values)
         };
         let times = self
             .times
             .iter()
             .filter_map(|(subject, times)| match subject {
                 Subject::Floor => figure(subject.name().to_owned(), TIME, times),
-                Subject::Table | Subject::Lpm | Subject::LpmSlotted => {
+                Subject::Table | Subject::Lpm | Subject::LpmOrtc | Subject::LpmSlotted => {
                     figure(subject.name().to_owned(), TIME, &self.net(*subject))
                 }
             });
@@ -190,7 +191,8 @@ impl Measured {
     }
 }
 
-const TIME: (&str, &str) = ("time", "ns");
+/// The metric of a look-up.
+pub(crate) const TIME: (&str, &str) = ("time", "ns");
 
 /// The metric of how many times as long a trie takes as the table.
 pub(crate) const RATIO: &str = "ratio";

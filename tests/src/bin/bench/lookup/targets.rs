@@ -1,17 +1,16 @@
 //! What the table was built for, held against the figures. A target that is missed is reported, and no error.
 
-use super::{case::Subject, load, rounds};
-use crate::figure::Figure;
-
-/// A target and what came of it.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Outcome {
-    /// What should be.
-    pub(crate) target: String,
-    /// What is.
-    pub(crate) figure: String,
-    pub(crate) met: bool,
-}
+use super::{
+    case::Subject,
+    load,
+    peers::Judge,
+    reload::{self, GATE},
+    rounds,
+};
+use crate::{
+    figure::Figure,
+    target::{Outcome, amount},
+};
 
 /// How many times as fast as the trie at its best the table has to be, in each of some cases.
 struct Faster {
@@ -63,13 +62,7 @@ struct Below {
     limit: f64,
 }
 
-const BELOW: [Below; 4] = [
-    Below {
-        what: "from the file to a generation in force, the daemon's start included",
-        case: load::CASE,
-        subject: load::DAEMON,
-        limit: 1.0,
-    },
+const BELOW: [Below; 2] = [
     Below {
         what: "kernel memory, both families",
         case: load::MEMORY,
@@ -82,11 +75,28 @@ const BELOW: [Below; 4] = [
         subject: load::SWAP,
         limit: 20e6,
     },
-    Below {
-        what: "the daemon's memory at its peak",
-        case: load::MEMORY,
+];
+
+/// How many times as much nft has to take as one of ours.
+struct Less {
+    what: &'static str,
+    case: &'static str,
+    subject: &'static str,
+    at_least: f64,
+}
+
+const LESS: [Less; 2] = [
+    Less {
+        what: "loading, the daemon's start included",
+        case: load::CASE,
         subject: load::DAEMON,
-        limit: 150e6,
+        at_least: 20.0,
+    },
+    Less {
+        what: "kernel memory",
+        case: load::MEMORY,
+        subject: "table",
+        at_least: 20.0,
     },
 ];
 
@@ -96,8 +106,14 @@ pub(crate) fn outcomes(figures: &[Figure]) -> Vec<Outcome> {
     let growth = ["growth/v4", "growth/v6"]
         .into_iter()
         .filter_map(|case| growth(figures, case));
+    let less = LESS.iter().filter_map(|target| less(figures, target));
     let below = BELOW.iter().filter_map(|target| below(figures, target));
-    faster.chain(growth).chain(below).collect()
+    faster
+        .chain(growth)
+        .chain(below)
+        .chain(less)
+        .chain(misjudged(figures))
+        .collect()
 }
 
 /// The worst of the cases counts.
@@ -136,6 +152,42 @@ fn growth(figures: &[Figure], case: &str) -> Option<Outcome> {
     })
 }
 
+fn less(figures: &[Figure], target: &Less) -> Option<Outcome> {
+    let Less {
+        what,
+        case,
+        subject,
+        at_least,
+    } = target;
+    let of = |subject: &str| {
+        let figure = figures
+            .iter()
+            .find(|it| it.case == *case && it.subject == subject)?;
+        Some(figure.spread.median)
+    };
+    let ratio = of(Judge::Nft.name())? / of(subject)?;
+    Some(Outcome {
+        target: format!("{what}: at most 1/{at_least} of nft's"),
+        figure: format!("1/{ratio:.1}"),
+        met: ratio >= *at_least,
+    })
+}
+
+fn misjudged(figures: &[Figure]) -> Option<Outcome> {
+    let of = |metric: &str| {
+        let figure = figures
+            .iter()
+            .find(|it| it.case == reload::CASE && it.subject == GATE && it.metric == metric)?;
+        Some(figure.spread.median)
+    };
+    let (wrong, all) = (of(reload::MISJUDGED)?, of(reload::JUDGED)?);
+    Some(Outcome {
+        target: "packets misjudged while the gate reloads: none".to_owned(),
+        figure: format!("{wrong:.0} of {all:.0}"),
+        met: wrong == 0.0,
+    })
+}
+
 fn below(figures: &[Figure], target: &Below) -> Option<Outcome> {
     let Below {
         what,
@@ -152,14 +204,6 @@ fn below(figures: &[Figure], target: &Below) -> Option<Outcome> {
         figure: amount(median, figure.unit),
         met: median < *limit,
     })
-}
-
-/// A quantity as a person reads it.
-pub(crate) fn amount(value: f64, unit: &str) -> String {
-    match unit {
-        "bytes" => format!("{:.1} MB", value / 1e6),
-        unit => format!("{value:.2} {unit}"),
-    }
 }
 
 #[cfg(test)]
@@ -245,21 +289,45 @@ mod tests {
     #[test]
     fn quantities_have_limits() {
         let figures = [
-            figure("load", "daemon", "time", "s", 1.0),
             figure("memory", "table", "size", "bytes", 9.9e6),
             figure("memory", "table, swap", "size", "bytes", 20e6),
-            figure("memory", "daemon", "size", "bytes", 1e6),
         ];
-        let expected = [
-            ("1.00 s", false),
-            ("9.9 MB", true),
-            ("20.0 MB", false),
-            ("1.0 MB", true),
-        ];
+        let expected = [("9.9 MB", true), ("20.0 MB", false)];
         assert_eq!(
             met(&figures),
             expected.map(|(text, met)| (text.to_owned(), met))
         );
+    }
+
+    #[test]
+    fn nft_takes_so_many_times_as_much() {
+        let figures = [
+            figure("load", "daemon", "time", "s", 0.5),
+            figure("load", "nft", "time", "s", 10.0),
+            figure("memory", "table", "size", "bytes", 9e6),
+            figure("memory", "nft", "size", "bytes", 170e6),
+        ];
+        let less: Vec<_> = met(&figures)
+            .into_iter()
+            .filter(|(text, _)| text.starts_with("1/"))
+            .collect();
+        assert_eq!(
+            less,
+            [("1/20.0".to_owned(), true), ("1/18.9".to_owned(), false)]
+        );
+    }
+
+    #[test]
+    fn one_packet_is_one_too_many() {
+        let of = |wrong| {
+            [
+                figure("reload", "gate", "misjudged", "packets", wrong),
+                figure("reload", "gate", "judged", "packets", 1000.0),
+                figure("reload", "nft", "misjudged", "packets", 7.0),
+            ]
+        };
+        assert_eq!(met(&of(0.0)), [("0 of 1000".to_owned(), true)]);
+        assert_eq!(met(&of(1.0)), [("1 of 1000".to_owned(), false)]);
     }
 
     #[test]

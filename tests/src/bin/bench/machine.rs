@@ -25,9 +25,33 @@ pub(crate) fn processor() -> String {
     }
 }
 
+/// How many cycles a second the first processor runs, as far as the kernel knows.
+pub(crate) fn hertz() -> Option<f64> {
+    let text = fs::read_to_string("/proc/cpuinfo").ok()?;
+    let megahertz = text.lines().find_map(|line| field(line, "cpu MHz"))?;
+    Some(megahertz.parse::<f64>().ok()? * 1e6)
+}
+
+/// How much memory there is.
+pub(crate) fn memory() -> String {
+    let text = fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    kibibytes(&text, "MemTotal").map_or_else(
+        || "unknown".to_owned(),
+        |bytes| format!("{} GiB", bytes >> 30),
+    )
+}
+
 /// How much of the memory the kernel's own small objects take, in bytes. Tries are made of these.
 pub(crate) fn slab() -> Option<u64> {
     kibibytes(&fs::read_to_string("/proc/meminfo").ok()?, "Slab")
+}
+
+/// How much of the memory the kernel itself takes, in bytes: its small objects that nothing frees for it, what it maps page by page,
+/// and what each processor has of its own.
+pub(crate) fn kernel_memory() -> Option<u64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |name| kibibytes(&text, name);
+    Some(of("SUnreclaim")? + of("VmallocUsed")? + of("Percpu")?)
 }
 
 /// The most memory that a process ever had, in bytes.
