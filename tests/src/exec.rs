@@ -4,6 +4,7 @@
 //! netns del` that cleans up after it, nor end a daemon that is to be ended in order.
 
 use std::{
+    env,
     io::{self, Read, Write as _},
     os::unix::process::CommandExt as _,
     process::{Child, Command, ExitStatus, Stdio},
@@ -96,6 +97,13 @@ pub fn tool(command: &mut Command, input: &str) -> Result<String> {
         stderr.trim()
     );
     Ok(stdout)
+}
+
+/// Whether there is a program of this name in `PATH`.
+#[must_use]
+pub fn found(program: &str) -> bool {
+    let path = env::var_os("PATH").unwrap_or_default();
+    env::split_paths(&path).any(|directory| directory.join(program).is_file())
 }
 
 /// Waits for `child`, for at most `patience`: `None` says that it was killed then.

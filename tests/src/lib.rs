@@ -10,6 +10,7 @@
 //! | [`wire`] | frames on interfaces of this machine, past its network stack |
 //! | [`exec`] | other programs: bounded in time, and out of the terminal's reach |
 //! | [`pin`] | what the kernel itself says about pinned BPF objects, and foreign ones to put in the way |
+//! | [`test_run`] | programs in the kernel, run on frames of ours |
 //! | [`privilege`], [`residue`], [`interrupt`] | may this process make a lab, what is left of it, must it end now |
 //!
 //! Nothing in this library links the gate: the program is a file that is run (`GATE_BIN`), its parser a function that is handed in, and what
@@ -37,6 +38,7 @@ pub mod packets;
 pub mod pin;
 pub mod privilege;
 pub mod residue;
+pub mod test_run;
 pub mod wire;
 
 use clap as _;

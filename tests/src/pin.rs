@@ -6,13 +6,15 @@ use std::{
     ffi::CString,
     fs, io,
     os::{
-        fd::{AsRawFd as _, FromRawFd as _, OwnedFd},
+        fd::{AsFd as _, AsRawFd as _, FromRawFd as _, OwnedFd},
         unix::{ffi::OsStrExt as _, fs::MetadataExt as _},
     },
     path::{Path, PathBuf},
 };
 
 use anyhow::{Context as _, Result};
+
+use crate::test_run;
 
 /// What is pinned somewhere.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -95,6 +97,24 @@ pub fn passing_program() -> Result<OwnedFd> {
     xdp_program(&[0x0000_0002_0000_00b7, 0x0000_0000_0000_0095])
 }
 
+/// An XDP program that sends everything back, changed in nothing.
+pub fn returning_program() -> Result<OwnedFd> {
+    // `r0 = 3 (XDP_TX); exit`
+    xdp_program(&[0x0000_0003_0000_00b7, 0x0000_0000_0000_0095])
+}
+
+/// An XDP program that drops everything.
+pub fn dropping_program() -> Result<OwnedFd> {
+    // `r0 = 1 (XDP_DROP); exit`
+    xdp_program(&[0x0000_0001_0000_00b7, 0x0000_0000_0000_0095])
+}
+
+/// The program with this id.
+pub fn program(id: u64) -> Result<OwnedFd> {
+    let id = u32::try_from(id)?;
+    bpf(PROG_GET_FD_BY_ID, &mut [id, 0, 0]).with_context(|| format!("cannot open program {id}"))
+}
+
 /// An XDP program of these instructions.
 pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
     const XDP: u32 = 6;
@@ -111,7 +131,7 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
         interface: u32,
         attach_type: u32,
     }
-    let attributes = Load {
+    let mut attributes = Load {
         kind: XDP,
         instructions: u32::try_from(code.len())?,
         code: code.as_ptr() as u64,
@@ -123,12 +143,12 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
         interface: 0,
         attach_type: TO_A_DEVICE,
     };
-    bpf(PROG_LOAD, &attributes).context("cannot load an XDP program")
+    bpf(PROG_LOAD, &mut attributes).context("cannot load an XDP program")
 }
 
 /// Attaches `program` in the driver of the interface with this index of this thread's network namespace, for as long as the link
 /// lives that this returns.
-pub(crate) fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
+pub fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
     /// `XDP_FLAGS_DRV_MODE`
     const IN_THE_DRIVER: u32 = 1 << 2;
     #[repr(C)]
@@ -138,13 +158,13 @@ pub(crate) fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
         attach_type: u32,
         flags: u32,
     }
-    let attributes = Create {
+    let mut attributes = Create {
         program: program.as_raw_fd(),
         interface,
         attach_type: TO_A_DEVICE,
         flags: IN_THE_DRIVER,
     };
-    bpf(LINK_CREATE, &attributes).context("cannot attach an XDP program")
+    bpf(LINK_CREATE, &mut attributes).context("cannot attach an XDP program")
 }
 
 /// Puts `program` in the place of what the link pinned at `path` runs.
@@ -157,75 +177,44 @@ pub fn replace_program(path: &Path, program: &OwnedFd) -> Result<()> {
         old: i32,
     }
     let link = get(path)?;
-    let attributes = Update {
+    let mut attributes = Update {
         link: link.as_raw_fd(),
         program: program.as_raw_fd(),
         flags: 0,
         old: 0,
     };
-    command(LINK_UPDATE, &attributes)
+    command(LINK_UPDATE, &mut attributes)
         .map(drop)
         .with_context(|| format!("cannot update the link at {}", path.display()))
 }
 
-/// Sends `frame` so many times out of the device with index `interface`, each copy once through `program`, which has to
-/// answer `XDP_TX`: `BPF_PROG_TEST_RUN` with live frames (`Documentation/bpf/bpf_prog_run.rst`).
-pub(crate) fn send_live(
-    program: &OwnedFd,
-    interface: u32,
-    frame: &[u8],
-    copies: u32,
-) -> Result<()> {
-    /// `BPF_F_TEST_XDP_LIVE_FRAMES`
-    const LIVE_FRAMES: u32 = 1 << 1;
-    #[repr(C)]
-    struct TestRun {
-        program: i32,
-        answer: u32,
-        frame_length: u32,
-        out_length: u32,
-        frame: u64,
-        out: u64,
-        repeat: u32,
-        duration: u32,
-        context_length: u32,
-        context_out_length: u32,
-        context: u64,
-        context_out: u64,
-        flags: u32,
-        cpu: u32,
-        batch: u32,
-        padding: u32,
-    }
-    let frame_length = u32::try_from(frame.len())?;
-    // `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
-    let context = [0, frame_length, 0, interface, 0, 0];
-    let attributes = TestRun {
-        program: program.as_raw_fd(),
-        answer: 0,
-        frame_length,
-        out_length: 0,
-        frame: frame.as_ptr() as u64,
-        out: 0,
-        repeat: copies,
-        duration: 0,
-        context_length: u32::try_from(size_of_val(&context))?,
-        context_out_length: 0,
-        context: context.as_ptr() as u64,
-        context_out: 0,
-        flags: LIVE_FRAMES,
-        cpu: 0,
-        // What a driver takes from the other end in one turn (`NAPI_POLL_WEIGHT`).
-        batch: 64,
-        padding: 0,
-    };
-    command(PROG_TEST_RUN, &attributes)
-        .map(drop)
-        .context("BPF_PROG_TEST_RUN with live frames")
-}
-
 /// A map that is none of the gate's: an array with one value of four bytes.
 pub fn tiny_map() -> Result<OwnedFd> {
+    array(4)
+}
+
+/// Memory of the kernel at a known address: an array with one value of `size` bytes, the first eight of which are where in the kernel
+/// the value is. A program has written it there, which the verifier lets root's programs do, and which takes no symbols.
+pub fn addressed_memory(size: u32) -> Result<OwnedFd> {
+    /// The index of the loopback device in every network namespace.
+    const LOOPBACK: u32 = 1;
+    /// The shortest frame that the kernel takes: an Ethernet header.
+    const FRAME: [u8; 14] = [0; 14];
+    let map = array(size)?;
+    let descriptor = u64::from(map.as_raw_fd().cast_unsigned());
+    // `r1 = the address of the map's value; *(u64 *)(r1 + 0) = r1; r0 = 2 (XDP_PASS); exit`
+    let program = xdp_program(&[
+        0x2118 | descriptor << 32,
+        0,
+        0x0000_0000_0000_117b,
+        0x0000_0002_0000_00b7,
+        0x0000_0000_0000_0095,
+    ])?;
+    test_run::repeat(program.as_fd(), LOOPBACK, &FRAME, 1)?;
+    Ok(map)
+}
+
+fn array(value_size: u32) -> Result<OwnedFd> {
     const ARRAY: u32 = 2;
     #[repr(C)]
     struct Create {
@@ -234,24 +223,24 @@ pub fn tiny_map() -> Result<OwnedFd> {
         value_size: u32,
         max_entries: u32,
     }
-    let attributes = Create {
+    let mut attributes = Create {
         kind: ARRAY,
         key_size: 4,
-        value_size: 4,
+        value_size,
         max_entries: 1,
     };
-    bpf(MAP_CREATE, &attributes).context("cannot make a map")
+    bpf(MAP_CREATE, &mut attributes).context("cannot make a map")
 }
 
 /// Pins `object` at `path`.
 pub fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
     let name = CString::new(path.as_os_str().as_bytes())?;
-    let attributes = Named {
+    let mut attributes = Named {
         path: name.as_ptr() as u64,
         object: object.as_raw_fd().cast_unsigned(),
         flags: 0,
     };
-    command(OBJ_PIN, &attributes)
+    command(OBJ_PIN, &mut attributes)
         .map(drop)
         .with_context(|| format!("cannot pin at {}", path.display()))
 }
@@ -259,12 +248,12 @@ pub fn pin(object: &OwnedFd, path: &Path) -> Result<()> {
 /// The object pinned at `path`.
 pub fn get(path: &Path) -> Result<OwnedFd> {
     let name = CString::new(path.as_os_str().as_bytes())?;
-    let attributes = Named {
+    let mut attributes = Named {
         path: name.as_ptr() as u64,
         object: 0,
         flags: 0,
     };
-    bpf(OBJ_GET, &attributes).with_context(|| format!("cannot open {}", path.display()))
+    bpf(OBJ_GET, &mut attributes).with_context(|| format!("cannot open {}", path.display()))
 }
 
 /// The attributes of `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
@@ -282,25 +271,27 @@ const MAP_CREATE: libc::c_long = 0;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
 const OBJ_GET: libc::c_long = 7;
-const PROG_TEST_RUN: libc::c_long = 10;
+pub(crate) const PROG_TEST_RUN: libc::c_long = 10;
+const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
 
 /// A command of `bpf(2)` that returns a descriptor.
-fn bpf<T>(number: libc::c_long, attributes: &T) -> io::Result<OwnedFd> {
+fn bpf<T>(number: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {
     let descriptor = command(number, attributes)?;
     // SAFETY: the kernel has just made this descriptor for us, and nobody else knows it.
     Ok(unsafe { OwnedFd::from_raw_fd(descriptor) })
 }
 
-fn command<T>(number: libc::c_long, attributes: &T) -> io::Result<i32> {
+/// Any command. The kernel may write its answer into `attributes`.
+pub(crate) fn command<T>(number: libc::c_long, attributes: &mut T) -> io::Result<i32> {
     // SAFETY: `attributes` is plain data of exactly this size, a prefix of `union bpf_attr`; the addresses in it are
     // those of memory that its maker holds until this returns. The kernel takes what is left out as zeroes.
     let result = unsafe {
         libc::syscall(
             libc::SYS_bpf,
             number,
-            std::ptr::from_ref(attributes),
+            std::ptr::from_mut(attributes),
             size_of::<T>(),
         )
     };

@@ -8,6 +8,7 @@
 //! | `limits` | answers, and token buckets over several packets |
 //! | `lpm` | prefix tables against the kernel's own longest-prefix match |
 //! | `threat_model` | the table of shapes in `docs/threat-model.md`, which is made from the code and from `rows` |
+//! | `unsent` | the programs that count answers that failed to leave, fed by hand |
 //! | `budget` | how many instructions the verifier goes through |
 //! | `configurations` | the configurations of the table, from `tests/fixtures` |
 //! | `bench`, `kernel` | the loaded program, its maps, and a trial for each row |
@@ -45,6 +46,8 @@ mod rows;
 mod swap;
 #[path = "prog_run/threat_model.rs"]
 mod threat_model;
+#[path = "prog_run/unsent.rs"]
+mod unsent;
 
 use std::process::ExitCode;
 
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         lpm::trials(&bench),
         limits::trials(&bench),
         threat_model::trials(),
+        unsent::trials(&bench),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

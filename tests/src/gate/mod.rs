@@ -20,7 +20,7 @@ pub use self::{
     report::{
         AnswerPackets, Change, ClassPackets, Counters, CountryPackets, Flow, InterfacePackets,
         InterfaceState, LimitEvents, Listed, Lookup, Packets, PoolPackets, ReasonPackets, Reload,
-        SourcePackets, Status, Step,
+        SourcePackets, Status, Step, UnsentPackets,
     },
 };
 use crate::{
@@ -85,6 +85,15 @@ impl<'a> Gate<'a> {
     #[must_use]
     pub fn with_pins(self, pins: &'a Path) -> Self {
         Self { pins, ..self }
+    }
+
+    /// The same in another network namespace.
+    #[must_use]
+    pub fn within(self, netns: &'a NetNs) -> Self {
+        Self {
+            netns: Some(netns),
+            ..self
+        }
     }
 
     /// The directory of its pins.

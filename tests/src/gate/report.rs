@@ -32,6 +32,8 @@ pub struct Counters {
     pub answers: Vec<AnswerPackets>,
     /// What limits said; those that were asked.
     pub limits: Vec<LimitEvents>,
+    /// Answers that failed to leave, by interface.
+    pub unsent: Vec<UnsentPackets>,
     /// The same by interface.
     pub interfaces: Vec<InterfacePackets>,
     /// The same by pool.
@@ -61,6 +63,15 @@ impl Counters {
             .find(of_words)
             .map_or(0, |it| it.packets)
     }
+}
+
+/// Answers that failed to leave by one interface.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct UnsentPackets {
+    /// The interface.
+    pub interface: String,
+    /// How many.
+    pub packets: u64,
 }
 
 /// One reason's share.

@@ -1,7 +1,7 @@
 //! More packets than any client sends, each of them counted.
 
 use std::{
-    os::fd::OwnedFd,
+    os::fd::{AsFd as _, OwnedFd},
     process::Command,
     sync::{
         Arc,
@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, ensure};
 use nix::net::if_::if_nametoindex;
 
 use super::{NetNs, wiring::UPLINK};
-use crate::{exec, pin};
+use crate::{exec, pin, test_run};
 
 /// How many copies of a frame are sent in a turn. Between two turns the kernel waits for a grace period: that is when a lab
 /// of two processors does everything else.
@@ -61,7 +61,7 @@ impl Flood {
                 if seen.load(Ordering::Relaxed) {
                     break;
                 }
-                pin::send_live(program, interface, frame, COPIES)?;
+                test_run::send_live(program.as_fd(), interface, frame, COPIES)?;
                 count.0.fetch_add(COPIES.into(), Ordering::Relaxed);
             }
             Ok(())

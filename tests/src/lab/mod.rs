@@ -227,6 +227,12 @@ impl Lab {
             .with_context(|| format!("cannot try {from} to {to}, port {port}"))
     }
 
+    /// As [`Lab::connect`], by a client at an address in any namespace.
+    pub fn connect_from(&self, netns: &NetNs, source: IpAddr, server: SocketAddr) -> Result<Seen> {
+        interrupt::check()?;
+        client::connect(netns, source, server, PATIENCE)
+    }
+
     /// Starts a client that knocks again and again until it is told to stop.
     pub fn hammer(&self, from: Who, to: Who, family: Family, port: u16) -> Result<Hammer> {
         let client = self.host(from)?;
@@ -291,7 +297,7 @@ impl Lab {
 
     /// The XDP programs on the router's interfaces, as the system shows them: name and id.
     pub fn attached(&self) -> Result<BTreeMap<String, u64>> {
-        wiring::attached(&self.router)
+        self.router.attached()
     }
 
     fn host(&self, who: Who) -> Result<&Host> {

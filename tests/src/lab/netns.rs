@@ -4,7 +4,8 @@
 //! child changes its *network* namespace only: `ip netns exec` would mount a fresh `/sys` over bpffs.
 
 use std::{
-    fs::File,
+    collections::BTreeMap,
+    fs::{self, File},
     os::unix::{fs::MetadataExt as _, process::CommandExt as _},
     panic::resume_unwind,
     path::PathBuf,
@@ -16,6 +17,7 @@ use std::{
 use anyhow::{Context as _, Result};
 use nix::sched::{CloneFlags, setns};
 
+use super::wiring;
 use crate::exec;
 
 /// Where `ip netns` binds them.
@@ -58,6 +60,17 @@ impl NetNs {
     /// The number by which `/proc/PID/ns/net` names it.
     pub fn inode(&self) -> Result<u64> {
         Ok(self.handle.metadata()?.ino())
+    }
+
+    /// Writes below `/proc/sys`, which shows each thread the settings of its own network namespace.
+    pub fn set(&self, name: &str, value: &str) -> Result<()> {
+        self.run(|| fs::write(format!("/proc/sys/{name}"), value))?
+            .with_context(|| format!("cannot set {name} in {}", self.name()))
+    }
+
+    /// The XDP programs on its interfaces, as the system shows them: name and id.
+    pub fn attached(&self) -> Result<BTreeMap<String, u64>> {
+        wiring::attached(self)
     }
 
     /// Runs `work` on a thread of its own inside. Sockets that it makes stay inside, wherever they are used afterwards.

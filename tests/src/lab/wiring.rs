@@ -1,6 +1,6 @@
 //! Links, addresses, routes and switches of the lab.
 
-use std::{collections::BTreeMap, fs, os::fd::OwnedFd, process::Command};
+use std::{collections::BTreeMap, os::fd::OwnedFd, process::Command};
 
 use anyhow::{Context as _, Result};
 use nix::net::if_::if_nametoindex;
@@ -99,7 +99,7 @@ pub(super) fn link_address(netns: &NetNs, interface: &str) -> Result<String> {
 }
 
 /// Each interface with an XDP program, and the program's id, from `ip link`.
-pub(super) fn attached(router: &NetNs) -> Result<BTreeMap<String, u64>> {
+pub(super) fn attached(netns: &NetNs) -> Result<BTreeMap<String, u64>> {
     #[derive(Deserialize)]
     struct Link {
         ifname: String,
@@ -114,7 +114,7 @@ pub(super) fn attached(router: &NetNs) -> Result<BTreeMap<String, u64>> {
         id: u64,
     }
     let mut ip = Command::new("ip");
-    ip.args(["-n", router.name(), "-json", "link", "show"]);
+    ip.args(["-n", netns.name(), "-json", "link", "show"]);
     let links: Vec<Link> = serde_json::from_str(&exec::tool(&mut ip, "")?)?;
     Ok(links
         .into_iter()
@@ -146,12 +146,8 @@ fn host_side(addresses: Addresses) -> String {
     )
 }
 
-/// Writes below `/proc/sys`, which shows each thread the settings of its own network namespace.
 fn switch(netns: &NetNs, settings: &[(&str, &str)]) -> Result<()> {
-    netns.run(|| {
-        settings.iter().try_for_each(|(name, value)| {
-            fs::write(format!("/proc/sys/{name}"), value)
-                .with_context(|| format!("cannot set {name} in {}", netns.name()))
-        })
-    })?
+    settings
+        .iter()
+        .try_for_each(|(name, value)| netns.set(name, value))
 }

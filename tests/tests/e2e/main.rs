@@ -11,6 +11,7 @@
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `answers` | what refused clients hear, in every encapsulation, octet by octet; and who hears nothing |
+//! | `unsent` | answers that fail to leave, and what counts them |
 //! | `throttle` | so many connections of a source pass, and no more |
 //! | `evasion` | what somebody with root on an access line could send instead |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
@@ -37,6 +38,7 @@ mod restart;
 mod rules;
 mod swap;
 mod throttle;
+mod unsent;
 
 use std::process::ExitCode;
 
@@ -59,6 +61,7 @@ fn main() -> ExitCode {
         swap::trials(&found),
         rules::trials(&found),
         reports::trials(&found),
+        unsent::trials(&found),
         answers::trials(&found),
         throttle::trials(&found),
         evasion::trials(&found),

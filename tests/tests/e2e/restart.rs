@@ -1,6 +1,7 @@
 //! What becomes of the gate when its daemon dies, ends or starts again.
 
 use anyhow::{Context as _, Result, ensure};
+use gate_common::abi::ABI_VERSION;
 use gate_tests::{
     interrupt,
     lab::{Family, Knocks, Who},
@@ -85,7 +86,8 @@ fn detach(bench: &Bench<'_>) -> Result<()> {
 }
 
 fn links(bench: &Bench<'_>) -> Result<Vec<Pin>> {
-    let mut pins = pin::list(bench.lab.pins())?;
+    let links = bench.lab.pins().join(format!("v{ABI_VERSION}/links"));
+    let mut pins = pin::list(&links)?;
     pins.retain(|pin| matches!(pin.object, Object::Link(_)));
     Ok(pins)
 }

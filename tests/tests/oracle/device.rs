@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use gate_common::abi::{BucketKey, FlowKey, FlowTag, Source, SourceKey, maps};
+use bytemuck::Zeroable;
+use gate_common::abi::{BUCKET_SETS, BucketSet, FlowKey, FlowTag, SOURCE_SETS, SourceSet, maps};
 use gate_user::sys::Map;
 
 use crate::{
@@ -111,15 +112,13 @@ impl Kernel {
 
     /// As if no packet had come yet, but for the counters.
     fn forget(&self) -> Result<()> {
-        for key in self.sources.entries::<SourceKey, Source>()?.keys() {
-            self.sources.delete(key)?;
-        }
+        let sources: SourceSet = Zeroable::zeroed();
+        self.sources.fill(&vec![sources; SOURCE_SETS as usize])?;
         for key in self.flows.entries::<FlowKey, FlowTag>()?.keys() {
             self.flows.delete(key)?;
         }
-        for key in self.buckets.entries::<BucketKey, u64>()?.keys() {
-            self.buckets.delete(key)?;
-        }
+        let buckets: BucketSet = Zeroable::zeroed();
+        self.buckets.fill(&vec![buckets; BUCKET_SETS as usize])?;
         Ok(self.total_bucket.update(&0u32, &0u64)?)
     }
 }

@@ -257,12 +257,12 @@ impl Tables for Counting<'_> {
 
     fn take(&self, key: BucketKey, now_ns: u64) -> bool {
         let within = self.tables.take(key, now_ns);
-        let bucket = Bucket::from_number(key.bucket).map_or("?", Bucket::name);
+        let bucket = key.bucket;
         let outcome = if within { "within" } else { "over" };
         let mut lines = self.lines.borrow_mut();
         lines.push(format!("bucket {bucket} {outcome}"));
         // The one for all is an array's, and always there.
-        let of_source = key.bucket != Bucket::AnswerTotal as u8;
+        let of_source = bucket != Bucket::AnswerTotal;
         if of_source && self.made.borrow_mut().insert(key) {
             lines.push(format!("bucket {bucket} made"));
         }

@@ -27,12 +27,24 @@ pub(crate) fn trials(bench: &Bench) -> Vec<Trial> {
 fn grown(state: &mut State) -> Result<()> {
     let release = fs::read_to_string("/proc/sys/kernel/osrelease")?;
     let (release, series) = (release.trim(), series(&release));
-    let (program, verified) = state.device.verified_instructions()?;
     let recorded: Recorded = toml::from_str(RECORDED)?;
+    for (program, verified) in state.device.verified_instructions()? {
+        within(&recorded, release, &series, &program, verified)?;
+    }
+    Ok(())
+}
+
+fn within(
+    recorded: &Recorded,
+    release: &str,
+    series: &str,
+    program: &str,
+    verified: u32,
+) -> Result<()> {
     let announce = format!(
         "`\"{series}\" = {verified}` below `[{program}]` in tests/fixtures/instructions.toml"
     );
-    let budget = Budget::of(&recorded, &program, &series)
+    let budget = Budget::of(recorded, program, series)
         .with_context(|| format!("nothing is recorded for program {program}: write {announce}"))?;
     // Where standard output is closed there is nobody to tell.
     let _ = writeln!(

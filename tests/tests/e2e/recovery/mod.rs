@@ -42,9 +42,9 @@ fn version(bench: &Bench<'_>) -> PathBuf {
     bench.lab.pins().join(format!("v{ABI_VERSION}"))
 }
 
-/// The ids of the pinned links: another id is another attachment.
+/// The ids of the links to interfaces: another id is another attachment.
 fn links(bench: &Bench<'_>) -> Result<Vec<u32>> {
-    let mut links: Vec<u32> = pin::list(bench.lab.pins())?
+    let mut links: Vec<u32> = pin::list(&version(bench).join("links"))?
         .into_iter()
         .filter_map(|pin| match pin.object {
             Object::Link(id) => Some(id),

@@ -3,7 +3,10 @@
 use std::{borrow::Cow, env, fs, os::fd::AsFd as _};
 
 use anyhow::{Context as _, Result, bail};
-use aya::{maps::MapData, programs::Xdp};
+use aya::{
+    maps::MapData,
+    programs::{ProgramInfo, Xdp},
+};
 use aya_obj::programs::XdpAttachType;
 use gate_common::{Country, abi};
 use gate_user::{
@@ -31,14 +34,7 @@ pub(crate) struct Device {
 impl Device {
     /// Loads the program. The counters of the countries in `watched` are read each time.
     pub(crate) fn load(watched: &[Country]) -> Result<Self> {
-        let mut gate = match env::var_os(OBJECT) {
-            None => Gate::private(object::OBJECT),
-            Some(path) => {
-                let bytes = fs::read(&path)
-                    .with_context(|| format!("{OBJECT}={}", path.to_string_lossy()))?;
-                Gate::private(&bytes)
-            }
-        }?;
+        let mut gate = Gate::private(&object()?)?;
         let program = gate.program()?;
         let reader = Reader::of(&program.info()?, watched)?;
         let program = again(program)?;
@@ -50,14 +46,20 @@ impl Device {
         })
     }
 
-    /// The program's name, and how many instructions the verifier went through, where the kernel says so (since 5.16).
-    pub(crate) fn verified_instructions(&self) -> Result<(String, u32)> {
-        let info = self.program.info()?;
-        let name = info.name_as_str().context("the program has no name")?;
-        let count = info
-            .verified_instruction_count()
-            .context("this kernel does not say how many instructions it verified")?;
-        Ok((name.to_owned(), count))
+    /// The programs' names, and how many instructions the verifier went through, where the kernel says so (since 5.16).
+    pub(crate) fn verified_instructions(&mut self) -> Result<Vec<(String, u32)>> {
+        let mut infos = vec![self.program.info()?];
+        for tracepoint in abi::TRACEPOINTS {
+            infos.push(self.gate.tracepoint(tracepoint)?.info()?);
+        }
+        let count = |info: ProgramInfo| {
+            let name = info.name_as_str().context("the program has no name")?;
+            let count = info
+                .verified_instruction_count()
+                .context("this kernel does not say how many instructions it verified")?;
+            Ok((name.to_owned(), count))
+        };
+        infos.into_iter().map(count).collect()
     }
 
     /// What the numbers of the generation in force mean.
@@ -109,10 +111,9 @@ impl Device {
 
     /// Makes all token buckets full.
     pub(crate) fn fill_buckets(&self) -> Result<()> {
+        let empty: abi::BucketSet = bytemuck::Zeroable::zeroed();
         let buckets = self.map(abi::maps::BUCKETS)?;
-        for key in buckets.entries::<abi::BucketKey, u64>()?.keys() {
-            buckets.delete(key)?;
-        }
+        buckets.fill(&vec![empty; abi::BUCKET_SETS as usize])?;
         Ok(self.map(abi::maps::TOTAL_BUCKET)?.update(&0u32, &0u64)?)
     }
 
@@ -138,6 +139,15 @@ impl Device {
         out.truncate(length);
         Ok((action, out))
     }
+}
+
+/// The object with the programs.
+pub(crate) fn object() -> Result<Cow<'static, [u8]>> {
+    let Some(path) = env::var_os(OBJECT) else {
+        return Ok(Cow::Borrowed(object::OBJECT));
+    };
+    let bytes = fs::read(&path).with_context(|| format!("{OBJECT}={}", path.to_string_lossy()))?;
+    Ok(Cow::Owned(bytes))
 }
 
 fn owned(data: &MapData) -> Result<Map> {

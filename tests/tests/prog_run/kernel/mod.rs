@@ -9,11 +9,12 @@
 //! machine has that one.
 
 mod device;
+mod sources;
 mod tally;
 
 pub(crate) use gate_user::kernel::{Action, LOOPBACK, SHORTEST, test_run as run};
 
 pub(crate) use self::{
-    device::Device,
+    device::{Device, object},
     tally::{Change, Tally, names},
 };

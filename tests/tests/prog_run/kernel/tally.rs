@@ -18,14 +18,12 @@ use aya::{
 use gate_common::{Answered, Bucket, Country, Reason, Role, Verdict};
 use gate_user::generation::Manifest;
 
+use super::sources::Sources;
+
 /// Packets of one counter, by verdict.
 type Packets = [u64; 5];
-/// Packets by verdict, first and last time.
-type Source = [u64; 7];
-/// Events within the limit, over it, contended; buckets made.
-type Limited = [u64; 4];
-/// Address (two words), lengths and role.
-type SourceKey = [u64; 3];
+/// Events within the limit, over it, contended; buckets made, evicted.
+type Limited = [u64; 5];
 /// Addresses (two words each), ports and protocol.
 type FlowKey = [u64; 5];
 /// Time; generation, country, class, flags.
@@ -129,7 +127,7 @@ pub(crate) struct Reader {
     limited: PerCpuArray<MapData, Limited>,
     /// The countries that are read each time.
     watched: BTreeSet<u32>,
-    sources: HashMap<MapData, SourceKey, Source>,
+    sources: Sources,
     flows: HashMap<MapData, FlowKey, FlowTag>,
 }
 
@@ -142,6 +140,9 @@ impl Reader {
             let name = data.info()?.name_as_str().unwrap_or_default().to_owned();
             maps.insert(name, data);
         }
+        let sources = maps
+            .remove("SOURCES")
+            .context("the program has no map SOURCES")?;
         let mut map = |name: &str| {
             let data = maps
                 .remove(name)
@@ -155,7 +156,7 @@ impl Reader {
             answers: map("ANSWERS")?.try_into()?,
             limited: map("LIMITED")?.try_into()?,
             watched: watched.iter().map(|it| it.number().into()).collect(),
-            sources: map("SOURCES")?.try_into()?,
+            sources: Sources::new(&sources)?,
             flows: map("FLOWS")?.try_into()?,
         })
     }
@@ -173,7 +174,7 @@ impl Reader {
         }
         self.read_answers(&mut tally)?;
         self.read_counters(manifest, &mut tally)?;
-        self.read_sources(&mut tally)?;
+        self.read_sources(&mut tally);
         self.read_flows(manifest, &mut tally)?;
         Ok(tally)
     }
@@ -185,7 +186,10 @@ impl Reader {
         }
         for bucket in Bucket::ALL {
             for counts in self.limited.get(&(*bucket as u32), 0)?.iter() {
-                for (what, count) in ["within", "over", "contended", "made"].iter().zip(counts) {
+                for (what, count) in ["within", "over", "contended", "made", "evicted"]
+                    .iter()
+                    .zip(counts)
+                {
                     tally.add(format!("bucket {bucket} {what}"), *count);
                 }
             }
@@ -227,10 +231,10 @@ impl Reader {
         Ok(found)
     }
 
-    fn read_sources(&self, tally: &mut Tally) -> Result<()> {
-        for entry in &self.sources {
-            let ([hi, lo, rest], [packets @ .., _first, _last]) = entry?;
-            let [v4_length, v6_length, role, ..] = rest.to_ne_bytes();
+    fn read_sources(&self, tally: &mut Tally) {
+        for ([v4_length, v6_length, role], [_tag, hi, lo, packets @ .., _times]) in
+            self.sources.live()
+        {
             let address = address(hi, lo);
             let length = match address {
                 std::net::IpAddr::V4(_) => v4_length,
@@ -241,7 +245,6 @@ impl Reader {
                 tally.add(format!("source {role} {address}/{length} {verdict}"), count);
             }
         }
-        Ok(())
     }
 
     fn read_flows(&self, manifest: Option<&Manifest>, tally: &mut Tally) -> Result<()> {
