@@ -3,8 +3,6 @@
 //! A loader of one version adopts the maps that another one pinned, so two layouts must never bear the same number. `gate-common`
 //! writes its layout down in `abi.lock`, and a test there holds the file to the types; this check holds the file to its history.
 
-use std::process::Command;
-
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::{command, say, workspace::Workspace};
@@ -57,7 +55,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
 /// give a number to two layouts.
 pub(crate) fn check_history(workspace: &Workspace) -> Result<()> {
     let current = current(workspace)?;
-    let Ok(commits) = git(workspace, &["log", "--format=%H", "--", LOCK]) else {
+    let Ok(commits) = workspace.git(&["log", "--format=%H", "--", LOCK]) else {
         say::step(format_args!(
             "no history here (no repository, or no commit yet): {LOCK} is compared with nothing"
         ));
@@ -123,15 +121,7 @@ fn compare(current: &Locked, other: &Locked, place: &str) -> Result<()> {
 fn show(workspace: &Workspace, revision: &str) -> Result<String> {
     // A revision that begins with a dash would be an option.
     ensure!(!revision.starts_with('-'), "{revision} is no revision");
-    git(workspace, &["show", &format!("{revision}:{LOCK}")])
-}
-
-fn git(workspace: &Workspace, arguments: &[&str]) -> Result<String> {
-    command::capture(
-        Command::new("git")
-            .args(arguments)
-            .current_dir(&workspace.root),
-    )
+    workspace.git(&["show", &format!("{revision}:{LOCK}")])
 }
 
 #[cfg(test)]

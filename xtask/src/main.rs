@@ -5,6 +5,7 @@
 //! includes `sources.rs`.
 
 mod abi;
+mod against;
 mod apt;
 mod bench;
 mod build;

@@ -56,6 +56,13 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     }
     // Property tests take seconds each time, and look for what nobody thought of rather than for what is written down.
     mutants.args(["--", "--lib", "--test", "corpora"]);
-    mutants.args(["--test", "shapes", "--test", "decisions"]);
+    mutants.args([
+        "--test",
+        "shapes",
+        "--test",
+        "decisions",
+        "--test",
+        "answers",
+    ]);
     supervise::run(&mut mutants)
 }

@@ -14,6 +14,8 @@ pub(crate) enum Group {
     Run,
     /// Network namespaces with real sockets: the demo and the end-to-end tests.
     Lab,
+    /// The peers of the benchmark, each of which can be left out.
+    Bench,
     /// Compare the parser with tshark's.
     Conformance,
     /// Other kernels in qemu.
@@ -33,6 +35,7 @@ impl Group {
             Self::Build => "build",
             Self::Run => "run",
             Self::Lab => "lab",
+            Self::Bench => "bench",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
             Self::Fuzz => "fuzz",
@@ -89,6 +92,30 @@ const NEEDS: &[Need] = &[
         package: "util-linux",
         groups: &[Group::Vm],
         why: "gives a virtual machine a network of its own",
+    },
+    Need {
+        command: "xdp-filter",
+        package: "xdp-tools",
+        groups: &[Group::Bench],
+        why: "filters ports in XDP",
+    },
+    Need {
+        command: "nft",
+        package: "nftables",
+        groups: &[Group::Bench],
+        why: "filters packets and looks addresses up in sets",
+    },
+    Need {
+        command: "ipset",
+        package: "ipset",
+        groups: &[Group::Bench],
+        why: "looks addresses up for iptables",
+    },
+    Need {
+        command: "iptables",
+        package: "iptables",
+        groups: &[Group::Bench],
+        why: "filters packets",
     },
     Need {
         command: "tshark",
@@ -176,6 +203,13 @@ pub(crate) fn ensure(group: Group) -> Result<()> {
         );
     }
     Ok(())
+}
+
+/// Installs what is missing of `group` where that is possible. What is not there in the end is the task's to name.
+pub(crate) fn offer(group: Group) {
+    if let Err(error) = ensure(group) {
+        say::step(format_args!("going on without: {}", say::chain(&error)));
+    }
 }
 
 fn missing(group: Group) -> Vec<&'static Need> {

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-use crate::sources;
+use crate::{command, sources};
 
 /// The paths every subcommand works with.
 pub(crate) struct Workspace {
@@ -43,6 +43,23 @@ impl Workspace {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
         command
+    }
+
+    /// What `git` prints here. An error where there is no repository.
+    pub(crate) fn git(&self, arguments: &[&str]) -> Result<String> {
+        command::capture(Command::new("git").args(arguments).current_dir(&self.root))
+    }
+
+    /// The commit of the tree, and whether it has changes; what a reader of a report can check out.
+    pub(crate) fn commit(&self) -> String {
+        let Ok(commit) = self.git(&["rev-parse", "--short=12", "HEAD"]) else {
+            return "unknown: no repository here".to_owned();
+        };
+        let commit = commit.trim();
+        match self.git(&["status", "--porcelain", "--untracked-files=no"]) {
+            Ok(changes) if changes.trim().is_empty() => commit.to_owned(),
+            Ok(_) | Err(_) => format!("{commit}, with changes"),
+        }
     }
 
     /// A program that cargo built in the release profile.
