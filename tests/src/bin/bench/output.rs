@@ -1,6 +1,7 @@
 //! Where results go: the terminal, a JSON file, a report with plots.
 
 use std::{
+    env,
     fmt::Write as _,
     fs::{self, Permissions},
     io::{self, Write as _},
@@ -231,11 +232,19 @@ fn page(about: &About, sections: &[Section]) -> String {
         for RuleSet { subject, text } in rule_sets {
             add(format_args!(
                 "\n<details><summary>{subject}</summary>\n\n```text\n{}\n```\n\n</details>",
-                text.trim_end()
+                portable(text.trim_end())
             ));
         }
     }
     page
+}
+
+/// Paths below the working directory as they are from there: where that is on this machine is nobody's concern.
+fn portable(text: &str) -> String {
+    match env::current_dir() {
+        Ok(here) => text.replace(&format!("{}/", here.display()), ""),
+        Err(_) => text.to_owned(),
+    }
 }
 
 #[cfg(test)]
@@ -272,7 +281,10 @@ mod tests {
             }],
             rule_sets: vec![RuleSet {
                 subject: "gate".to_owned(),
-                text: "[port25]\n".to_owned(),
+                text: format!(
+                    "[geoip]\ndatabases = [\"{}/a.mmdb\"]\n",
+                    env::current_dir().unwrap().display()
+                ),
             }],
             absent: vec!["xdp-filter: it is not installed".to_owned()],
         }
@@ -299,7 +311,7 @@ mod tests {
             "| udp | 12.0 |",
             "Not measured: xdp-filter: it is not installed.",
             "| no dearer | 0.9 times | met |",
-            "<summary>gate</summary>\n\n```text\n[port25]\n```",
+            "<summary>gate</summary>\n\n```text\n[geoip]\ndatabases = [\"a.mmdb\"]\n```",
         ] {
             assert!(page.contains(text), "{text}: {page}");
         }

@@ -125,6 +125,33 @@ struct Answers {
     packets: u64,
 }
 
+/// `5000 unparsed`, `nothing`.
+fn verdicts(
+    Packets {
+        passed,
+        refused,
+        observed,
+        tagged,
+        unparsed,
+    }: Packets,
+) -> String {
+    let counted: Vec<String> = [
+        (passed, "passed"),
+        (refused, "refused"),
+        (observed, "observed"),
+        (tagged, "tagged"),
+        (unparsed, "unparsed"),
+    ]
+    .into_iter()
+    .filter(|(count, _)| *count > 0)
+    .map(|(count, verdict)| format!("{count} {verdict}"))
+    .collect();
+    if counted.is_empty() {
+        return "nothing".to_owned();
+    }
+    counted.join(", ")
+}
+
 impl Tally {
     /// An error unless so many packets of this fate, and nothing else, lie between `before` and this.
     pub(crate) fn check(&self, before: &Self, fate: Fate, packets: u64) -> Result<()> {
@@ -132,7 +159,9 @@ impl Tally {
         let moved = self.since(before);
         ensure!(
             moved == wanted,
-            "{packets} packets moved the counters by {moved:?} and not by {wanted:?}"
+            "of {packets} packets it counts {} and not {}",
+            verdicts(moved),
+            verdicts(wanted)
         );
         let resets = self.resets() - before.resets();
         let due = if fate == Fate::Reset { packets } else { 0 };
