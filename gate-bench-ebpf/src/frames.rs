@@ -1,5 +1,11 @@
 //! Programs that make frames for other programs.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_possible_wrap,
+    reason = "frames are short, and sums are folded"
+)]
+
 use aya_ebpf::{bindings::xdp_action, helpers, macros::xdp, programs::XdpContext};
 
 use crate::{
@@ -19,16 +25,18 @@ fn frame_pass(_: XdpContext) -> u32 {
 
 /// Makes the frame what it was before the last run, then goes on in the program at `NEXT`. Passes it on to nobody where there is none.
 #[xdp(frags)]
+#[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn frame_restore(ctx: XdpContext) -> u32 {
     if restore(&ctx).is_some() {
         // SAFETY: the map holds programs of this kind only. It returns where it finds none.
-        let _ = unsafe { maps::NEXT.tail_call(&ctx, 0) };
+        unsafe { maps::NEXT.tail_call(&ctx, 0) };
     }
     xdp_action::XDP_ABORTED
 }
 
 /// Gives an IPv4 frame without options another source, by chance one of [`source`]'s, and another source port, and sends it back.
 #[xdp(frags)]
+#[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn frame_send(ctx: XdpContext) -> u32 {
     match send(&ctx) {
         Some(()) => xdp_action::XDP_TX,

@@ -1,5 +1,10 @@
 //! Frames over a link: the end that sends them, and the end that judges and drops them.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "the lower words are what is meant"
+)]
+
 use aya_ebpf::{bindings::xdp_action, programs::XdpContext};
 use gate_common::Addr;
 

@@ -80,6 +80,7 @@ programs! {
 
 /// Gives a frame the next source address and sends it.
 #[xdp]
+#[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn live_send(ctx: XdpContext) -> u32 {
     live::send(&ctx)
 }

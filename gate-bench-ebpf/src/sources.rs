@@ -2,6 +2,11 @@
 //!
 //! `BPF_PROG_TEST_RUN` repeats one frame; this makes each repetition another packet.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "fewer than 2^32 sources are asked for"
+)]
+
 use aya_ebpf::{
     bindings::xdp_action,
     btf_maps::{PerCpuArray, ProgramArray},
@@ -23,6 +28,7 @@ static JUDGE: ProgramArray<1> = ProgramArray::new();
 
 /// Writes the next source address into an Ethernet frame with IPv4, and goes on in [`JUDGE`]. Answers `XDP_ABORTED` where there is none.
 #[xdp(frags)]
+#[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn next_source(ctx: XdpContext) -> u32 {
     if write(&ctx).is_some() {
         // SAFETY: the context is that of this run.

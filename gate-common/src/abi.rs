@@ -362,13 +362,13 @@ pub struct KernelLayout {
 pub struct Interface {
     /// Its counter.
     pub counter: u32,
-    /// Its [`Role`](crate::Role); 0 if its VLANs have roles, each under a key of its own.
+    /// Its [`Role`]; 0 if its VLANs have roles, each under a key of its own.
     pub role: u8,
     /// The [`Identity`](crate::Identity) of tunnelled subscribers.
     pub identity: u8,
     /// 1 if no answer can be sent here, since the device takes VLAN tags off, else 0.
     pub stripped: u8,
-    /// The [`Role`](crate::Role) of frames whose tags hide their VLAN, where VLANs have roles: `access` if one of them has it, else 0.
+    /// The [`Role`] of frames whose tags hide their VLAN, where VLANs have roles: `access` if one of them has it, else 0.
     pub hidden_role: u8,
 }
 
@@ -434,7 +434,7 @@ impl Packets {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Pod, Zeroable)]
 pub struct Source {
     /// Whose it is: beside what all tags have, the lengths that the address was cut to, for IPv4 and for IPv6, and the
-    /// [`Role`](crate::Role) of the interface that it came in by.
+    /// [`Role`] of the interface that it came in by.
     pub tag: Tag,
     /// The address, the rest of its bits 0; two words in host byte order.
     pub address: Addr,
@@ -492,7 +492,7 @@ pub struct SourceKey {
     pub v4_length: u8,
     /// How many bits of an IPv6 address were kept.
     pub v6_length: u8,
-    /// The [`Role`](crate::Role) of the interface that it came in by.
+    /// The [`Role`] of the interface that it came in by.
     pub role: u8,
 }
 
