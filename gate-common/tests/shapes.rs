@@ -6,7 +6,10 @@
     reason = "a test that cannot be set up may panic"
 )]
 
-use gate_common::{Addr, Flow, Shape, parse::parse};
+use gate_common::{
+    Addr, Flow, Shape, decide,
+    parse::{glance, parse},
+};
 
 const MACS: [u8; 12] = [2; 12];
 const V4: [u8; 2] = [0x08, 0x00];
@@ -23,6 +26,11 @@ const MARKS: [u8; 6] = [
 fn read(frame: &[u8]) -> (Shape, Flow) {
     let mut flow = Flow::default();
     let shape = parse(frame, &mut flow);
+    // Wherever a glance is enough, it finds the same.
+    let mut glanced = Flow::default();
+    if let Some(found) = glance(frame, &mut glanced) {
+        assert_eq!((found, glanced), (shape, flow), "{frame:x?}");
+    }
     (shape, flow)
 }
 
@@ -535,4 +543,101 @@ fn what_marks_mean() {
         assert_eq!(flow.opens(), opens, "{flags:x}");
     }
     assert!(!Flow::default().has_source());
+}
+
+/// A TCP header to `port` with these flags.
+fn segment(port: u16, flags: u8) -> Vec<u8> {
+    let [d0, d1] = port.to_be_bytes();
+    let mut segment = vec![0; 20];
+    segment[..4].copy_from_slice(&[0x9c, 0x40, d0, d1]);
+    (segment[12], segment[13]) = (0x50, flags);
+    segment
+}
+
+/// Both families of `payload`, behind so many tags.
+fn families(tags: usize, protocol: u8, payload: &[u8]) -> [Vec<u8>; 2] {
+    const TAG: [u8; 4] = [0x81, 0x00, 0x00, 0x05];
+    [(V4, v4(protocol, payload)), (V6, v6(protocol, payload))]
+        .map(|(ether_type, packet)| ethernet(&[&TAG.repeat(tags), &ether_type, &packet]))
+}
+
+#[test]
+fn a_glance_is_enough_behind_two_tags_and_no_more() {
+    for tags in 0..=4 {
+        for (protocol, payload, shape) in [
+            (6, segment(25, 2), Shape::Tcp),
+            (6, segment(443, 0x10), Shape::Tcp),
+            (17, vec![0; 8], Shape::Unrelated),
+        ] {
+            for frame in families(tags, protocol, &payload) {
+                let found = glance(&frame[..], &mut Flow::default());
+                assert_eq!(
+                    found,
+                    (tags <= 2).then_some(shape),
+                    "{tags} tags, {protocol}"
+                );
+                assert_eq!(read(&frame).0, shape);
+            }
+        }
+    }
+}
+
+#[test]
+fn what_needs_more_than_a_glance() {
+    let seg = segment(443, 2);
+    let v4_frame = |packet: &[u8]| ethernet(&[&V4, packet]);
+    let mut frames = vec![
+        v4_frame(&v4_of(6, &[1; 4], 0, &seg)),
+        v4_frame(&v4_of(6, &[], 1, &seg)),
+        v4_frame(&v4(6, &seg[..19])),
+        v4_frame(&[0x44; 20]),
+        ethernet(&[&V6, &v6(0, &[extension(6, 0), seg.clone()].concat())]),
+        ethernet(&[&V6, &[0x50; 40]]),
+        ethernet(&[&[0x88, 0x64], &[0; 40]]),
+        ethernet(&[&[0x08]]),
+    ];
+    for protocol in [4, 41, 47, 51] {
+        frames.extend(families(0, protocol, &seg));
+    }
+    for frame in frames {
+        assert_eq!(glance(&frame[..], &mut Flow::default()), None, "{frame:x?}");
+        assert!(!decide::leaves(&frame[..]), "{frame:x?}");
+    }
+    // What no shape is made of is settled, wherever it is in its packet.
+    let frame = v4_frame(&v4_of(17, &[], 1, &[0; 8]));
+    let found = glance(&frame[..], &mut Flow::default());
+    assert_eq!(found, Some(Shape::Unrelated));
+}
+
+#[test]
+fn who_leaves_at_a_glance() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 0x10;
+    for (protocol, payload, leaves) in [
+        (6, segment(443, SYN), true),
+        (6, segment(443, ACK), true),
+        (6, segment(24, SYN), true),
+        (6, segment(25, SYN), false),
+        (6, segment(25, ACK), false),
+        (6, segment(587, SYN), false),
+        (6, segment(587, ACK), true),
+        (6, segment(587, SYN | ACK), true),
+        (6, segment(465, SYN), false),
+        (6, segment(465, ACK), true),
+        (17, vec![0; 8], true),
+        (58, vec![0; 8], true),
+    ] {
+        for frame in families(0, protocol, &payload) {
+            assert_eq!(
+                decide::leaves(&frame[..]),
+                leaves,
+                "{protocol}, {payload:x?}"
+            );
+        }
+    }
+    assert!(decide::leaves(
+        &ethernet(&[&V4, &v4_of(17, &[], 1, &[0; 8])])[..]
+    ));
+    // An ARP frame is nothing of IP: the parser says so.
+    assert!(!decide::leaves(&ethernet(&[&[0x08, 0x06], &[0; 28]])[..]));
 }

@@ -17,7 +17,7 @@ const CARGO_MUTANTS: Tool = Tool {
     release: "27.1.0",
 };
 
-/// Holds the tests against wrong versions of parser, decision, answers and limits; takes about half an hour
+/// Holds the tests against wrong versions of parser, decision, answers, limits and sets; takes about half an hour
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
     /// Only these files
@@ -28,11 +28,12 @@ pub(crate) struct Arguments {
 }
 
 /// What is changed.
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "gate-common/src/parse/*.rs",
     "gate-common/src/decide.rs",
     "gate-common/src/answer.rs",
     "gate-common/src/limit.rs",
+    "gate-common/src/sets.rs",
 ];
 
 /// The subcommand. Its exit code says whether the tests noticed every change.
@@ -63,6 +64,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
         "decisions",
         "--test",
         "answers",
+        "--test",
+        "sets",
     ]);
     supervise::run(&mut mutants)
 }
