@@ -211,3 +211,35 @@ fn is_taken(set: &impl Set, way: usize, tag: Tag) -> bool {
 pub fn publish(set: &impl Set, way: usize, tag: Tag) {
     set.replace(way, Tag::BUSY, tag);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_finaliser_is_that_of_murmurhash3() {
+        for (word, mixed_word) in [
+            (0, 0),
+            (1, 0xb456_bcfc_34c2_cb2c),
+            (2, 0x3abf_2a20_6506_83e7),
+            (0xdead_beef, 0xd24b_d59f_862a_1dac),
+        ] {
+            assert_eq!(mixed(word), mixed_word, "{word:x}");
+        }
+    }
+
+    #[test]
+    fn every_way_is_tried_once_and_each_is_somebodys_first() {
+        let mut first = [0u32; WAYS];
+        for lo in 0..1_000 {
+            let hash = Hash::new(0, Addr { hi: 0, lo }, [0; 3]);
+            let mut tried = [false; WAYS];
+            for turn in 0..WAYS {
+                tried[hash.way(turn)] = true;
+            }
+            assert_eq!(tried, [true; WAYS], "{lo}");
+            first[hash.way(0)] += 1;
+        }
+        assert!(first.iter().all(|it| *it > 200), "{first:?}");
+    }
+}
