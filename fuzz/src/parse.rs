@@ -3,7 +3,9 @@
 
 use std::net::IpAddr;
 
-use etherparse::{LaxNetSlice, LaxSlicedPacket, NetSlice, SlicedPacket, TransportSlice};
+use etherparse::{
+    LaxNetSlice, LaxSlicedPacket, LinkExtSlice, NetSlice, SlicedPacket, TransportSlice,
+};
 use gate_common::{
     Addr, Flow, Shape, decide,
     parse::{MAX_EXTENSIONS, MAX_LABELS, MAX_TAGS, glance},
@@ -94,6 +96,8 @@ fn etherparse_finds_the_same(frame: &[u8], seen: &Watch) {
         && let Some(TransportSlice::Tcp(tcp)) = &theirs.transport
         && let Some(net) = &theirs.net
         && let Some((source, destination)) = addresses(net)
+        // MACsec (IEEE 802.1AE) is a link of its own, which ends before there are packets: nothing looks behind it here, even if it is in the clear.
+        && !theirs.link_exts.iter().any(|it| matches!(it, LinkExtSlice::Macsec(_)))
         // A tunnel has no transport for etherparse, which leaves one thing: more tags or headers than the parser looks behind.
         && !matches!(shape, Shape::TooManyTags | Shape::TooManyExtensions)
     {
