@@ -77,7 +77,7 @@ pub(crate) const fn possible(
 pub fn due<T: Tables>(
     decision: &Decision,
     tables: &T,
-    now_ns: u64,
+    monotonic_ns: u64,
 ) -> Option<Result<Answer, Answered>> {
     let answer = match decision.answer {
         Ok(Answer::Drop) => return None,
@@ -87,9 +87,9 @@ pub fn due<T: Tables>(
     let lengths = (decision.source_v4, decision.source_v6);
     let source = BucketKey::new(Bucket::Answer, decision.source, lengths);
     let total = BucketKey::new(Bucket::AnswerTotal, Addr::UNSPECIFIED, (0, 0));
-    Some(if !tables.take(source, now_ns) {
+    Some(if !tables.take(source, monotonic_ns) {
         Err(Answered::SourceLimit)
-    } else if !tables.take(total, now_ns) {
+    } else if !tables.take(total, monotonic_ns) {
         Err(Answered::TotalLimit)
     } else {
         Ok(answer)

@@ -3,18 +3,26 @@
 //! ```text
 //! access interface, port 25:      source in a pool?  -> exempt? -> destination a relay? -> restricted: action and answer
 //! uplink interface, 587 and 465:  destination a submission server? -> class of the source: by prefix, else by country
+//!                                 -> exempt? -> within the limit of the class? -> what its `over` says
 //! anything else:                  not judged, not counted
 //! ```
 //!
-//! Ports 587 and 465 from a subscriber are not judged at all, so that no configuration can block them. What an uplink
-//! interface receives is never refused. Shapes that hide their ports and that no honest sender makes are treated like
-//! connections to port 25 ([`ShapePolicy::Drop`](crate::ShapePolicy::Drop), or as the configuration says); where the port can
-//! still be read, and is another one, they pass.
+//! During a bypass ([`State::Bypass`](crate::abi::State::Bypass)) whatever would be refused or throttled is observed instead.
+//!
+//! Ports 587 and 465 from a subscriber are not judged at all, so that no configuration can block them. Of what an uplink
+//! interface receives, only a new connection to a listed submission server can be refused, where the class of its source has a limit that says so
+//! (`uplink`). Shapes that hide their ports and that no honest sender makes ([`ShapePolicy::Drop`](crate::ShapePolicy::Drop), or as the
+//! configuration says) are treated like connections to port 25 on an access interface, and like new connections to a submission port on an uplink
+//! interface, if they go to a listed server; where the port can still be read, and is another one, they pass.
 
+mod uplink;
+
+pub(crate) use self::uplink::observed;
+pub use self::uplink::{Classified, classify};
 use crate::{
     Action, Addr, Answer, Answered, Bucket, Country, Flow, Identity, Policy, Reason, Role, Scope,
     Shape, Verdict,
-    abi::{BucketKey, ClassedCountry, DEADLINES, Interface, InterfaceKey, Rule, Settings},
+    abi::{BucketKey, DEADLINES, Interface, InterfaceKey, Rule, Settings},
     answer,
     parse::{Frame, glance},
 };
@@ -46,9 +54,33 @@ pub trait Tables {
     fn class_prefix(&self, source: Addr) -> Option<u32>;
     /// The source's place in [`Settings::countries`].
     fn country(&self, source: Addr) -> Option<u32>;
+    /// The UNIX time in nanoseconds until which everything is only observed; 0 is no bypass. Asked only where something would otherwise be
+    /// in force.
+    fn bypass_until_ns(&self) -> u64;
     /// Takes one event out of a [token bucket](crate::limit); whether it was within the limit. The only thing that a decision
     /// changes.
-    fn take(&self, key: BucketKey, now_ns: u64) -> bool;
+    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool;
+}
+
+/// When a packet came, by the two clocks that a decision goes by, in nanoseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Now {
+    /// UNIX time, for deadlines: they hold at the instant that is written down, whatever becomes of the clock in between.
+    pub unix_ns: u64,
+    /// `CLOCK_MONOTONIC`, for token buckets: nobody sets it.
+    pub monotonic_ns: u64,
+}
+
+impl Now {
+    /// That time by both clocks, as for the packets of a capture.
+    #[inline(always)]
+    #[must_use]
+    pub const fn both(ns: u64) -> Self {
+        Self {
+            unix_ns: ns,
+            monotonic_ns: ns,
+        }
+    }
 }
 
 /// What became of a packet, and what to count.
@@ -62,10 +94,12 @@ pub struct Decision {
     pub reason: Reason,
     /// What a refused client hears, if it hears anything.
     pub answer: Result<Answer, Answered>,
-    /// The class, for [`Verdict::Tagged`].
+    /// The class, of a connection that has one.
     pub class: u8,
-    /// The country of the source, for [`Verdict::Tagged`].
+    /// The country of the source, likewise.
     pub country: Country,
+    /// The [flags](crate::abi::FlowTag::flags) of the tag, likewise.
+    pub flags: u8,
     /// Whose packet it is counted as: the source, or who sent the packet that carries it.
     pub source: Addr,
     /// How many bits of an IPv4 source are counted together.
@@ -97,6 +131,7 @@ impl Decision {
             answer: Ok(Answer::Drop),
             class: 0,
             country: Country::NONE,
+            flags: 0,
             source: Addr::UNSPECIFIED,
             source_v4: SOURCE_LENGTHS.0,
             source_v6: SOURCE_LENGTHS.1,
@@ -107,6 +142,17 @@ impl Decision {
             relay: 0,
         }
     }
+
+    /// Whether the packet has a class and is not refused: its class shows, and if a TCP header was read, the connection gets a tag.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_classed(&self) -> bool {
+        match self.verdict {
+            Verdict::Tagged => true,
+            Verdict::Observed => matches!(self.role, Some(Role::Uplink)),
+            Verdict::Passed | Verdict::Refused | Verdict::Unparsed => false,
+        }
+    }
 }
 
 /// Whether a packet can be of any concern, whatever is configured. What is not leaves at once, uncounted.
@@ -114,7 +160,7 @@ impl Decision {
 #[must_use]
 pub const fn concerns(shape: Shape, flow: &Flow) -> bool {
     if let Shape::Tcp = shape {
-        flow.dport == SMTP || (matches!(flow.dport, SUBMISSION | SUBMISSIONS) && flow.opens())
+        flow.dport == SMTP || (is_submission(flow.dport) && flow.opens())
     } else {
         shape.is_unparsed()
     }
@@ -131,7 +177,7 @@ pub fn leaves<F: Frame + ?Sized>(frame: &F) -> bool {
     }
 }
 
-/// Decides about a packet that came in by the interface with index `interface` at `now_ns` (UNIX time in nanoseconds).
+/// Decides about a packet that came in by the interface with index `interface`.
 ///
 /// `None` is for packets that the gate has no business with: they pass, and nothing counts them.
 #[inline(always)]
@@ -140,7 +186,7 @@ pub fn decide<T: Tables>(
     flow: &Flow,
     interface: u32,
     tables: &T,
-    now_ns: u64,
+    now: Now,
 ) -> Option<Decision> {
     if !concerns(shape, flow) {
         return None;
@@ -157,13 +203,13 @@ pub fn decide<T: Tables>(
                 shape,
                 flow,
                 interface: &interface,
-                now_ns,
+                now,
             };
             packet.access(settings, tables)?
         }
         Role::Uplink => Decision {
             source: flow.src,
-            ..uplink(shape, flow, settings, tables)?
+            ..uplink::uplink(shape, flow, &interface, settings, tables, now)?
         },
     };
     Some(Decision {
@@ -173,9 +219,59 @@ pub fn decide<T: Tables>(
     })
 }
 
+/// Whether this is a port that mail is submitted on.
+#[inline(always)]
+pub(crate) const fn is_submission(port: u16) -> bool {
+    matches!(port, SUBMISSION | SUBMISSIONS)
+}
+
+/// Whether a packet from an uplink gets a class: it is of a connection to a submission server, or it hides its port and may be.
+#[inline(always)]
+pub(crate) fn classed<T: Tables>(
+    shape: Shape,
+    flow: &Flow,
+    settings: &Settings,
+    tables: &T,
+) -> bool {
+    if let Shape::Tcp = shape {
+        return is_watched(flow.dport, settings)
+            && (settings.any_server != 0 || tables.server(flow.dst));
+    }
+    // Where no server is listed, or another host is meant, it is other people's packet.
+    settings.dropped_shapes & shape.bit() != 0
+        && settings.any_server == 0
+        && flow.has_source()
+        && may_be_watched(flow.dport, settings)
+        && tables.server(flow.dst)
+}
+
+/// Whether connections to this port get a class.
+#[inline(always)]
+const fn is_watched(port: u16, settings: &Settings) -> bool {
+    match port {
+        SUBMISSION => settings.submission != 0,
+        SUBMISSIONS => settings.submissions != 0,
+        _ => false,
+    }
+}
+
+/// The same of a port that may be hidden.
+#[inline(always)]
+const fn may_be_watched(port: u16, settings: &Settings) -> bool {
+    match port {
+        0 => settings.submission != 0 || settings.submissions != 0,
+        port => is_watched(port, settings),
+    }
+}
+
 /// What faces the interface, or the VLAN of it that the packet is in.
 #[inline(always)]
-fn role<T: Tables>(index: u32, shape: Shape, flow: &Flow, tables: &T) -> Option<(Interface, Role)> {
+pub(crate) fn role<T: Tables>(
+    index: u32,
+    shape: Shape,
+    flow: &Flow,
+    tables: &T,
+) -> Option<(Interface, Role)> {
     let port = tables.interface(InterfaceKey::port(index))?;
     if let Some(role) = Role::from_number(port.role) {
         return Some((port, role));
@@ -211,7 +307,7 @@ struct Packet<'p> {
     shape: Shape,
     flow: &'p Flow,
     interface: &'p Interface,
-    now_ns: u64,
+    now: Now,
 }
 
 /// How a restricted source is treated.
@@ -219,6 +315,7 @@ struct Packet<'p> {
 struct Restriction {
     reason: Reason,
     action: u8,
+    effective_from_ns: u64,
     answer: Result<u8, Answered>,
     lengths: (u8, u8),
 }
@@ -228,7 +325,7 @@ impl Packet<'_> {
     fn access<T: Tables>(&self, settings: &Settings, tables: &T) -> Option<Decision> {
         let Self { shape, flow, .. } = *self;
         if let Shape::Tcp = shape {
-            let judged = settings.scope == Scope::All as u8 || flow.opens();
+            let judged = settings.scope == Scope::All as u8 || flow.may_open();
             if flow.dport != SMTP || !judged {
                 return None;
             }
@@ -236,21 +333,25 @@ impl Packet<'_> {
             return Some(Decision::new(Verdict::Unparsed, Reason::Shape(shape)));
         } else if !flow.has_source() {
             // Nobody's pool, and nobody's limit.
-            return Some(match settings.sourceless_action {
-                action if action == Action::Enforce as u8 => {
-                    self.refused(Reason::Shape(shape), Ok(Answer::Drop as u8))
-                }
-                _ => Decision::new(Verdict::Observed, Reason::Shape(shape)),
-            });
+            let from_ns = settings.sourceless_effective_from_ns;
+            return Some(
+                match self.action(settings.sourceless_action, from_ns, tables) {
+                    Action::Enforce => self.refused(Reason::Shape(shape), Ok(Answer::Drop as u8)),
+                    Action::Observe | Action::Throttle => {
+                        Decision::new(Verdict::Observed, Reason::Shape(shape))
+                    }
+                },
+            );
         }
         let source = subscriber(flow, self.interface);
-        let Some(rule) = rule_in_force(source, tables, self.now_ns) else {
+        let Some(rule) = rule_in_force(source, tables, self.now.unix_ns) else {
             let decision = if settings.unlisted == Policy::Exempt as u8 {
                 self.passed(Reason::Unlisted)
             } else {
                 let restriction = Restriction {
                     reason: Reason::Unlisted,
                     action: settings.unlisted_action,
+                    effective_from_ns: settings.unlisted_effective_from_ns,
                     // Answers go into the operator's own pools only: a source outside may be anybody's.
                     answer: match settings.unlisted_answer {
                         answer if answer == Answer::Drop as u8 => Ok(answer),
@@ -269,6 +370,7 @@ impl Packet<'_> {
             let restriction = Restriction {
                 reason: Reason::Restricted,
                 action: rule.action,
+                effective_from_ns: rule.effective_from_ns,
                 answer: Ok(rule.answer),
                 lengths,
             };
@@ -290,6 +392,7 @@ impl Packet<'_> {
         let Restriction {
             mut reason,
             action,
+            effective_from_ns,
             answer,
             lengths,
         } = restriction;
@@ -308,11 +411,9 @@ impl Packet<'_> {
         if self.shape.is_unparsed() {
             reason = Reason::Shape(self.shape);
         }
-        // An action that is none of the known ones observes: a loader that knows more words than this program must not make it
-        // drop packets.
-        match Action::from_number(action) {
-            Some(Action::Enforce) => self.refused(reason, answer),
-            Some(Action::Throttle) => {
+        match self.action(action, effective_from_ns, tables) {
+            Action::Enforce => self.refused(reason, answer),
+            Action::Throttle => {
                 if self.within_limit(source, lengths, tables) {
                     self.passed(Reason::WithinLimit)
                 } else if self.shape.is_unparsed() {
@@ -321,18 +422,33 @@ impl Packet<'_> {
                     self.refused(Reason::OverLimit, answer)
                 }
             }
-            Some(Action::Observe) | None => Decision::new(Verdict::Observed, reason),
+            Action::Observe => Decision::new(Verdict::Observed, reason),
+        }
+    }
+
+    /// What an action comes to now. One that is none of the known ones observes: a loader that knows more words than this program must not
+    /// make it drop packets.
+    #[inline(always)]
+    fn action<T: Tables>(&self, number: u8, effective_from_ns: u64, tables: &T) -> Action {
+        let unix_ns = self.now.unix_ns;
+        match Action::from_number(number) {
+            Some(action @ (Action::Enforce | Action::Throttle))
+                if unix_ns >= effective_from_ns && !bypassed(tables, unix_ns) =>
+            {
+                action
+            }
+            Some(_) | None => Action::Observe,
         }
     }
 
     /// Whether a throttled source may send this: each new connection counts, and what belongs to one passes.
     #[inline(always)]
     fn within_limit<T: Tables>(&self, source: Addr, lengths: (u8, u8), tables: &T) -> bool {
-        let counts = self.shape.is_unparsed() || self.flow.opens();
+        let counts = self.shape.is_unparsed() || self.flow.may_open();
         !counts
             || tables.take(
                 BucketKey::new(Bucket::Throttle, source, lengths),
-                self.now_ns,
+                self.now.monotonic_ns,
             )
     }
 
@@ -348,17 +464,41 @@ impl Packet<'_> {
 
     #[inline(always)]
     fn refused(&self, reason: Reason, answer: Result<u8, Answered>) -> Decision {
-        let wanted = answer.and_then(|answer| match Answer::from_number(answer) {
-            None | Some(Answer::Drop) => Ok(Answer::Drop),
-            Some(answer) => {
-                answer::possible(self.shape, self.flow, self.interface).map(|()| answer)
-            }
-        });
+        let answer = match answer {
+            Ok(number) => match Answer::from_number(number) {
+                Some(answer) => answered(answer, self.shape, self.flow, self.interface),
+                None => Ok(Answer::Drop),
+            },
+            Err(why_not) => Err(why_not),
+        };
         Decision {
-            answer: wanted,
+            answer,
             ..Decision::new(Verdict::Refused, reason)
         }
     }
+}
+
+/// The answer to a refused packet, or why it cannot be that.
+#[inline(always)]
+const fn answered(
+    answer: Answer,
+    shape: Shape,
+    flow: &Flow,
+    interface: &Interface,
+) -> Result<Answer, Answered> {
+    match answer {
+        Answer::Drop => Ok(answer),
+        Answer::Reset | Answer::Prohibited => match answer::possible(shape, flow, interface) {
+            Ok(()) => Ok(answer),
+            Err(why_not) => Err(why_not),
+        },
+    }
+}
+
+/// Whether everything is only observed at `unix_ns`, because somebody asked for a bypass that has not ended.
+#[inline(always)]
+fn bypassed<T: Tables>(tables: &T, unix_ns: u64) -> bool {
+    unix_ns < tables.bypass_until_ns()
 }
 
 /// Whether a packet whose shape hides something may be for port 25: its port is that, or is not known.
@@ -367,13 +507,13 @@ const fn may_be_smtp(flow: &Flow) -> bool {
     flow.dport == SMTP || flow.dport == 0
 }
 
-/// The rule for a source at `now_ns`: deadlines that have passed lead on to the next covering prefix.
+/// The rule for a source at `unix_ns`: deadlines that have passed lead on to the next covering prefix.
 #[inline(always)]
-pub fn rule_in_force<T: Tables>(source: Addr, tables: &T, now_ns: u64) -> Option<Rule> {
+pub fn rule_in_force<T: Tables>(source: Addr, tables: &T, unix_ns: u64) -> Option<Rule> {
     let mut number = tables.access(source)?;
     for _ in 0..=DEADLINES {
         let rule = tables.rule(number)?;
-        if rule.until_ns == 0 || now_ns < rule.until_ns {
+        if rule.until_ns == 0 || unix_ns < rule.until_ns {
             return Some(rule);
         }
         if rule.next == 0 {
@@ -383,77 +523,4 @@ pub fn rule_in_force<T: Tables>(source: Addr, tables: &T, now_ns: u64) -> Option
     }
     // The loader refuses longer chains.
     None
-}
-
-/// What the Internet sends.
-#[inline(always)]
-fn uplink<T: Tables>(
-    shape: Shape,
-    flow: &Flow,
-    settings: &Settings,
-    tables: &T,
-) -> Option<Decision> {
-    match (shape, flow.dport) {
-        (Shape::Tcp, SUBMISSION) if settings.submission != 0 => {}
-        (Shape::Tcp, SUBMISSIONS) if settings.submissions != 0 => {}
-        (Shape::Tcp, _) => return None,
-        (hidden, _) => return Some(Decision::new(Verdict::Unparsed, Reason::Shape(hidden))),
-    }
-    if settings.any_server == 0 && !tables.server(flow.dst) {
-        return None;
-    }
-    let Classified {
-        class,
-        country,
-        reason,
-    } = classify(flow.src, settings, tables);
-    Some(Decision {
-        class,
-        country,
-        group: settings
-            .class_counters
-            .get(usize::from(class))
-            .copied()
-            .unwrap_or(0),
-        ..Decision::new(Verdict::Tagged, reason)
-    })
-}
-
-/// The country class of a source, and how it was found.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Classified {
-    /// The number of the class.
-    pub class: u8,
-    /// The country.
-    pub country: Country,
-    /// [`Reason::ClassPrefix`], [`Reason::ClassCountry`] or [`Reason::ClassUnknown`].
-    pub reason: Reason,
-}
-
-/// The country class of `source`: by prefix if a class names one, else by country.
-#[inline(always)]
-pub fn classify<T: Tables>(source: Addr, settings: &Settings, tables: &T) -> Classified {
-    let place = tables.country(source).unwrap_or(0);
-    let ClassedCountry { country, class, .. } = settings
-        .countries
-        .get(place as usize)
-        .copied()
-        .unwrap_or_default();
-    let country = Country::from_number(country);
-    let (class, reason) = match tables.class_prefix(source) {
-        Some(class) => (class_number(class), Reason::ClassPrefix),
-        None if country.number() == 0 => (class, Reason::ClassUnknown),
-        None => (class, Reason::ClassCountry),
-    };
-    Classified {
-        class,
-        country,
-        reason,
-    }
-}
-
-/// The loader makes no class number that does not fit.
-#[inline(always)]
-fn class_number(number: u32) -> u8 {
-    u8::try_from(number).unwrap_or(0)
 }

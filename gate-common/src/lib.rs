@@ -4,6 +4,7 @@
 //! * [`decide`](decide::decide) says what becomes of it ([`Decision`](decide::Decision)), asking a
 //!   [`Tables`](decide::Tables) for whatever the operator configured;
 //! * [`answer`] builds what a refused client hears;
+//! * [`carry`] says how the class of a connection shows to those behind the gate: skb mark, DSCP;
 //! * [`limit`] is the token bucket;
 //! * [`sets`] is where what is known of single addresses is kept;
 //! * [`table`] is how every list of prefixes is looked up;
@@ -18,6 +19,7 @@
 pub mod abi;
 mod addr;
 pub mod answer;
+pub mod carry;
 mod country;
 pub mod decide;
 pub mod limit;
@@ -32,5 +34,6 @@ pub use country::Country;
 pub use parse::Flow;
 pub use shape::{Shape, ShapePolicy};
 pub use words::{
-    Action, Answer, Answered, Bucket, Identity, Policy, Reason, Role, Scope, UnknownWord, Verdict,
+    Action, Answer, Answered, Bucket, Identity, Over, Policy, Reason, Role, Scope, Shown,
+    UnknownWord, Verdict,
 };

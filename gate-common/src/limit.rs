@@ -2,20 +2,28 @@
 //!
 //! A bucket is one 64-bit word, the time at which it will be full again (GCRA, the virtual scheduling form of ITU-T I.371
 //! annex A): it needs no refill, no second word to keep in step, and one compare-and-swap. A word of 0 is a full bucket.
+//!
+//! Time is that of a clock that nobody sets: `CLOCK_MONOTONIC` in the kernel, that of the capture in a replay.
+//!
+//! However many CPUs take from one bucket at the same time, all together never get more than the burst, and one event for each interval that goes by.
+//! What comes on top has to do with where buckets are kept, and is said there ([`crate::sets`]).
 
 use crate::abi::Limit;
 
 /// How often a bucket is tried that other CPUs take from at the same time; then the event is over the limit.
 pub const TRIES: u32 = 8;
 
-/// Takes one event out of the bucket `word` at `now_ns` (UNIX time in nanoseconds): the bucket afterwards, or nothing if the event
-/// is over the limit.
+/// How far the time that one CPU goes by may lie behind another's. The clock is the same for all, but it is read once a packet: a CPU that
+/// was held up since, as those of virtual machines are, comes to the bucket with an older time than those that were there meanwhile.
+pub const SKEW_NS: u64 = 1_000_000_000;
+
+/// Takes one event out of the bucket `word` at `now_ns`: the bucket afterwards, or nothing if the event is over the limit.
 #[inline(always)]
 #[must_use]
 pub const fn take(word: u64, now_ns: u64, limit: &Limit) -> Option<u64> {
-    // A word further ahead than a bucket can be empty: the clock was set back since. The bucket starts anew rather than
-    // stay closed until the old time comes round again.
-    let busy = if word > now_ns && word - now_ns <= limit.burst_ns {
+    // A word further ahead than a bucket can be empty: it is from a limit with a longer burst, or a capture goes back in time. The bucket
+    // starts anew rather than stay closed for as long as that limit, or until the old time comes round again.
+    let busy = if word > now_ns && word - now_ns <= limit.burst_ns.saturating_add(SKEW_NS) {
         word
     } else {
         now_ns
@@ -85,7 +93,29 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_set_back_starts_the_bucket_anew() {
+    fn a_cpu_that_was_held_up_gives_nothing_away() {
+        let limit = limit(10, 5);
+        let mut word = 0;
+        for _ in 0..5 {
+            word = take(word, NOW, &limit).unwrap();
+        }
+        for late in [1, SECOND / 250, SKEW_NS] {
+            assert_eq!(take(word, NOW - late, &limit), None, "{late} ns late");
+        }
+        assert!(take(word, NOW - SKEW_NS - 1, &limit).is_some());
+    }
+
+    #[test]
+    fn a_shorter_burst_than_before_starts_the_bucket_anew() {
+        let (mut word, long) = (0, limit(1, 100));
+        for _ in 0..100 {
+            word = take(word, NOW, &long).unwrap();
+        }
+        assert_eq!(take(word, NOW, &limit(1, 3)), Some(NOW + SECOND));
+    }
+
+    #[test]
+    fn a_capture_that_goes_back_in_time_starts_the_bucket_anew() {
         let limit = limit(1, 3);
         let mut word = 0;
         for _ in 0..3 {

@@ -3,13 +3,14 @@
 use crate::words::words;
 
 words! {
-    /// What becomes of a frame of a shape that hides its ports, on an access interface, when its source is restricted.
+    /// What becomes of a frame of a shape that hides its ports: on an access interface when its source is restricted, on an uplink when it goes
+    /// to a listed submission server.
     ShapePolicy {
         /// It passes and is counted as `unparsed`.
         Pass = 0, "pass";
-        /// It is treated like a connection to port 25: refused, throttled or observed, as the source's pool says. Where not even
-        /// the source can be read, it is refused as soon as anybody is refused anything: where all that there is observes, it is
-        /// observed.
+        /// From an access interface it is treated like a connection to port 25: refused, throttled or observed, as the source's pool says.
+        /// Where not even the source can be read, it is refused as soon as anybody is refused anything: where all that there is observes,
+        /// it is observed. From an uplink it is treated like a new connection to the server, as the class of its source says.
         Drop = 1, "drop";
     }
 }
@@ -43,7 +44,7 @@ macro_rules! shapes {
                 match self { $(Self::$name => $word,)+ }
             }
 
-            /// What becomes of it on an access interface unless the configuration says otherwise.
+            /// What becomes of it unless the configuration says otherwise.
             #[must_use]
             pub const fn policy(self) -> ShapePolicy {
                 match self { $(Self::$name => ShapePolicy::$policy,)+ }
@@ -81,8 +82,8 @@ shapes! {
     TruncatedTcp = 6, "truncated_tcp", Pass, "RFC 9293 section 3.1";
     /// A fragment that is not the first: its ports went by with the first one, which was judged.
     LaterFragment = 7, "later_fragment", Pass, "RFC 791, RFC 8200 section 4.5";
-    /// A first fragment that ends before the TCP header does, which no honest sender makes. One whose port can be read and is
-    /// not 25 passes.
+    /// A first fragment that ends before the TCP header does, which no honest sender makes. One whose port can be read, and is
+    /// none that is judged, passes.
     TinyFragment = 8, "tiny_fragment", Drop, "RFC 1858 section 3, RFC 3128, RFC 7112";
     /// A fragment that would overwrite the headers of the first one: over IPv4, of TCP at offset 8, and of a tunnel in the first 128
     /// octets; over IPv6, of anything in the first 128 octets.

@@ -67,11 +67,11 @@ words! {
 }
 
 words! {
-    /// What a pool's subscribers may do on port 25.
+    /// Whether a rule applies to a pool's subscribers, or to the sources of a class.
     Policy {
-        /// The port 25 rule applies.
+        /// The port 25 rule applies to the pool; to the class, its limit.
         Restrict = 0, "restrict";
-        /// Port 25 is open.
+        /// Port 25 is open to the pool; the class has no limit.
         Exempt = 1, "exempt";
     }
 }
@@ -149,6 +149,42 @@ words! {
         Answer = 1, "answer";
         /// Answers in all.
         AnswerTotal = 2, "answer_total";
+        /// New submission connections of a source, where its class has a limit.
+        Class = 3, "class";
+    }
+}
+
+words! {
+    /// What becomes of a submission connection over the limit of its class.
+    Over {
+        /// It passes, and its tag says so.
+        Tag = 0, "tag";
+        /// It is refused with a TCP reset.
+        Reset = 1, "reset";
+        /// It is refused without a word.
+        Drop = 2, "drop";
+    }
+}
+
+words! {
+    /// What came of showing the tag of a submission connection to those behind the gate, packet by packet.
+    Shown {
+        /// The mark was put before the frame, as metadata.
+        Metadata = 0, "metadata";
+        /// There was no room for metadata: the program that marks has to look the connection up.
+        NoMetadata = 1, "no_metadata";
+        /// The skb mark was set as the metadata said.
+        Marked = 2, "marked";
+        /// The skb mark was set after looking the connection up.
+        MarkedByLookup = 3, "marked_by_lookup";
+        /// The DSCP of the class was written.
+        Dscp = 4, "dscp";
+        /// A DSCP that came from outside was set to 0.
+        Bleached = 5, "bleached";
+        /// The packet was in a tunnel, and its DSCP was left alone.
+        Tunnelled = 6, "tunnelled";
+        /// The DSCP could not be written.
+        Unwritten = 7, "unwritten";
     }
 }
 
@@ -167,11 +203,12 @@ words! {
     Verdict {
         /// The port 25 rule looked at it and let it through.
         Passed = 0, "passed";
-        /// The port 25 rule refused it.
+        /// The port 25 rule refused it, or the limit of its country class.
         Refused = 1, "refused";
-        /// It would have been refused, had the rule been enforced.
+        /// It would have been refused, had the rule been in force.
         Observed = 2, "observed";
-        /// It got a country class, and passed.
+        /// It got a country class, and passed; perhaps over the limit of the class, which its tag then says. What hides its port has the
+        /// class of its source, and no tag.
         Tagged = 3, "tagged";
         /// It could not be read, and passed as its shape's policy says.
         Unparsed = 4, "unparsed";
@@ -202,7 +239,7 @@ pub enum Reason {
     ClassUnknown,
     /// The source is restricted, and within the limit of `throttle`.
     WithinLimit,
-    /// The source is restricted, and over the limit of `throttle`.
+    /// The source is restricted, and over the limit of `throttle`; or it is over the limit of its class.
     OverLimit,
     /// The destination is a relay, but the packet says that it goes on from there: an IPv4 source route (RFC 791 section 3.1) or an
     /// IPv6 routing header with segments left (RFC 8200 section 4.4).

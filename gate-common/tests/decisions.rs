@@ -6,152 +6,29 @@
     reason = "a test that cannot be set up may panic"
 )]
 
-use std::{cell::RefCell, collections::HashMap, net::IpAddr};
+#[path = "decisions/hidden.rs"]
+mod hidden;
+#[path = "decisions/uplink.rs"]
+mod uplink;
+#[path = "decisions/world.rs"]
+mod world;
 
-use bytemuck::Zeroable as _;
 use gate_common::{
-    Action, Addr, Answer, Answered, Bucket, Country, Flow, Identity, Policy, Reason, Role, Scope,
-    Shape, Verdict,
-    abi::{BucketKey, ClassedCountry, Interface, InterfaceKey, Rule, Settings},
-    decide::{Classified, Decision, SOURCE_LENGTHS, Tables, classify, concerns, decide, source},
+    Action, Answer, Answered, Bucket, Country, Flow, Identity, Policy, Reason, Role, Scope, Shape,
+    Verdict,
+    abi::{BucketKey, InterfaceKey},
+    decide::{Decision, SOURCE_LENGTHS, concerns, decide, source},
 };
 
-const ACCESS: u32 = 1;
-const UPLINK: u32 = 2;
-const STICK: u32 = 3;
-const NOW: u64 = 1000;
-const SYN: u8 = 2;
-const ACK: u8 = 16;
-const RST: u8 = 4;
-
-/// Tables with a few addresses each.
-#[derive(Clone)]
-struct World {
-    settings: Settings,
-    interfaces: HashMap<InterfaceKey, Interface>,
-    access: HashMap<Addr, u32>,
-    rules: Vec<Rule>,
-    relays: HashMap<Addr, u32>,
-    servers: Vec<Addr>,
-    classes: HashMap<Addr, u32>,
-    countries: HashMap<Addr, u32>,
-    within: bool,
-    taken: RefCell<Vec<(BucketKey, u64)>>,
-}
-
-impl Tables for World {
-    fn settings(&self) -> Option<&Settings> {
-        Some(&self.settings)
-    }
-    fn interface(&self, key: InterfaceKey) -> Option<Interface> {
-        self.interfaces.get(&key).copied()
-    }
-    fn access(&self, source: Addr) -> Option<u32> {
-        self.access.get(&source).copied()
-    }
-    fn rule(&self, number: u32) -> Option<Rule> {
-        self.rules.get(usize::try_from(number).unwrap()).copied()
-    }
-    fn relay(&self, destination: Addr) -> Option<u32> {
-        self.relays.get(&destination).copied()
-    }
-    fn server(&self, destination: Addr) -> bool {
-        self.servers.contains(&destination)
-    }
-    fn class_prefix(&self, source: Addr) -> Option<u32> {
-        self.classes.get(&source).copied()
-    }
-    fn country(&self, source: Addr) -> Option<u32> {
-        self.countries.get(&source).copied()
-    }
-    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
-        self.taken.borrow_mut().push((key, now_ns));
-        self.within
-    }
-}
-
-fn addr(text: &str) -> Addr {
-    text.parse::<IpAddr>().unwrap().into()
-}
-
-fn subscriber() -> Addr {
-    addr("100.64.0.2")
-}
-
-fn tunnel() -> Addr {
-    addr("2001:db8:100::2")
-}
-
-fn world() -> World {
-    let interface = |counter, role: Role| Interface {
-        counter,
-        role: role as u8,
-        identity: Identity::Inner as u8,
-        ..Interface::default()
-    };
-    let restricted = Rule {
-        policy: Policy::Restrict as u8,
-        action: Action::Enforce as u8,
-        answer: Answer::Reset as u8,
-        pool_counter: 20,
-        prefix_counter: 30,
-        source_v4: 28,
-        source_v6: 56,
-        ..Rule::default()
-    };
-    let exempt = Rule {
-        policy: Policy::Exempt as u8,
-        pool_counter: 21,
-        ..restricted
-    };
-    World {
-        settings: Settings {
-            dropped_shapes: Shape::TinyFragment.bit(),
-            unlisted: Policy::Restrict as u8,
-            unlisted_action: Action::Enforce as u8,
-            unlisted_answer: Answer::Prohibited as u8,
-            sourceless_action: Action::Enforce as u8,
-            scope: Scope::Syn as u8,
-            submission: 1,
-            ..Settings::zeroed()
-        },
-        interfaces: HashMap::from([
-            (InterfaceKey::port(ACCESS), interface(10, Role::Access)),
-            (InterfaceKey::port(UPLINK), interface(11, Role::Uplink)),
-            (InterfaceKey::port(STICK), Interface::default()),
-            (InterfaceKey::of(STICK, 100), interface(12, Role::Access)),
-            (InterfaceKey::of(STICK, 0), interface(13, Role::Uplink)),
-        ]),
-        access: HashMap::from([(subscriber(), 1), (tunnel(), 2)]),
-        rules: vec![Rule::default(), restricted, exempt],
-        relays: HashMap::from([(addr("192.0.2.25"), 40)]),
-        servers: vec![addr("192.0.2.1")],
-        classes: HashMap::new(),
-        countries: HashMap::new(),
-        within: true,
-        taken: RefCell::default(),
-    }
-}
-
-/// A SYN of the subscriber to port 25 of somebody.
-fn syn() -> Flow {
-    Flow {
-        src: subscriber(),
-        dst: addr("198.51.100.1"),
-        sport: 40000,
-        dport: 25,
-        network: 14,
-        transport: 34,
-        flags: SYN,
-        ..Flow::default()
-    }
-}
+use crate::world::{
+    ACCESS, ACK, NOW, RST, STICK, SYN, UPLINK, World, addr, subscriber, syn, tunnel, world,
+};
 
 fn of(world: &World, flow: Flow) -> Option<Decision> {
     decide(Shape::Tcp, &flow, ACCESS, world, NOW)
 }
 
-fn why(decision: Option<Decision>) -> Option<(Verdict, Reason)> {
+pub(crate) fn why(decision: Option<Decision>) -> Option<(Verdict, Reason)> {
     decision.map(|it| (it.verdict, it.reason))
 }
 
@@ -165,6 +42,7 @@ fn a_new_connection_to_port_25_is_refused_and_counted() {
             answer: Ok(Answer::Reset),
             class: 0,
             country: Country::NONE,
+            flags: 0,
             source: subscriber(),
             source_v4: 28,
             source_v6: 56,
@@ -250,7 +128,7 @@ fn pools_exempt_observe_and_throttle() {
         Some((Verdict::Passed, Reason::WithinLimit))
     );
     let key = BucketKey::new(Bucket::Throttle, subscriber(), (28, 56));
-    assert_eq!(*world.taken.borrow(), [(key, NOW)]);
+    assert_eq!(*world.taken.borrow(), [(key, NOW.monotonic_ns)]);
     world.within = false;
     let refused = of(&world, syn()).unwrap();
     assert_eq!(
@@ -325,13 +203,13 @@ fn unlisted_sources_are_refused_without_an_answer() {
 #[test]
 fn deadlines_lead_on_to_the_next_rule() {
     let mut world = world();
-    world.rules[1].until_ns = NOW + 1;
+    world.rules[1].until_ns = NOW.unix_ns + 1;
     world.rules[1].next = 2;
     assert_eq!(
         why(of(&world, syn())),
         Some((Verdict::Refused, Reason::Restricted))
     );
-    world.rules[1].until_ns = NOW;
+    world.rules[1].until_ns = NOW.unix_ns;
     assert_eq!(
         why(of(&world, syn())),
         Some((Verdict::Passed, Reason::Exempt))
@@ -341,6 +219,93 @@ fn deadlines_lead_on_to_the_next_rule() {
     // A chain that leads to itself ends.
     world.rules[1].next = 1;
     assert_eq!(of(&world, syn()).unwrap().reason, Reason::Unlisted);
+}
+
+#[test]
+fn before_its_moment_a_rule_only_observes() {
+    let mut world = world();
+    let (before, at) = (NOW.unix_ns + 1, NOW.unix_ns);
+    let restricted = |verdict| Some((verdict, Reason::Restricted));
+    for action in [Action::Enforce, Action::Throttle] {
+        world.within = false;
+        world.rules[1].action = action as u8;
+        world.rules[1].effective_from_ns = before;
+        assert_eq!(why(of(&world, syn())), restricted(Verdict::Observed));
+        assert!(world.taken.borrow().is_empty(), "nothing was limited");
+        // A relay is open all the same, and who is exempt as well.
+        let to_relay = Flow {
+            dst: addr("192.0.2.25"),
+            ..syn()
+        };
+        assert_eq!(of(&world, to_relay).unwrap().reason, Reason::Relay);
+        world.rules[1].effective_from_ns = at;
+        assert_eq!(of(&world, syn()).unwrap().verdict, Verdict::Refused);
+        world.taken.take();
+    }
+    world.access.clear();
+    world.settings.unlisted_effective_from_ns = before;
+    let unlisted = |verdict| Some((verdict, Reason::Unlisted));
+    assert_eq!(why(of(&world, syn())), unlisted(Verdict::Observed));
+    world.settings.unlisted_effective_from_ns = at;
+    assert_eq!(why(of(&world, syn())), unlisted(Verdict::Refused));
+    let tiny = Shape::TinyFragment;
+    let sourceless = |world: &World| {
+        let nobody = Flow::default();
+        decide(tiny, &nobody, ACCESS, world, NOW).map(|it| it.verdict)
+    };
+    world.settings.sourceless_effective_from_ns = before;
+    assert_eq!(sourceless(&world), Some(Verdict::Observed));
+    world.settings.sourceless_effective_from_ns = at;
+    assert_eq!(sourceless(&world), Some(Verdict::Refused));
+}
+
+#[test]
+fn during_a_bypass_everything_is_only_observed() {
+    let mut world = world();
+    let (not_over, over) = (NOW.unix_ns + 1, NOW.unix_ns);
+    let tiny = |world: &World, flow: &Flow| {
+        decide(Shape::TinyFragment, flow, ACCESS, world, NOW).map(|it| it.verdict)
+    };
+    world.within = false;
+    for action in [Action::Enforce, Action::Throttle] {
+        world.rules[1].action = action as u8;
+        world.bypass_until_ns = not_over;
+        let observed = of(&world, syn()).unwrap();
+        assert_eq!(
+            (observed.verdict, observed.reason, observed.answer),
+            (Verdict::Observed, Reason::Restricted, Ok(Answer::Drop))
+        );
+        assert_eq!(
+            (observed.group, observed.prefix),
+            (20, 30),
+            "counted as ever"
+        );
+        assert_eq!(tiny(&world, &syn()), Some(Verdict::Observed));
+        assert!(world.taken.borrow().is_empty(), "nothing was limited");
+        // What passes does so as ever.
+        let to_relay = Flow {
+            dst: addr("192.0.2.25"),
+            ..syn()
+        };
+        assert_eq!(
+            why(of(&world, to_relay)),
+            Some((Verdict::Passed, Reason::Relay))
+        );
+        world.bypass_until_ns = over;
+        assert_eq!(of(&world, syn()).unwrap().verdict, Verdict::Refused);
+        assert_eq!(tiny(&world, &syn()), Some(Verdict::Refused));
+        world.taken.take();
+    }
+    world.access.clear();
+    for (until, verdict) in [(not_over, Verdict::Observed), (over, Verdict::Refused)] {
+        world.bypass_until_ns = until;
+        assert_eq!(
+            why(of(&world, syn())),
+            Some((verdict, Reason::Unlisted)),
+            "of nobody's pool"
+        );
+        assert_eq!(tiny(&world, &Flow::default()), Some(verdict), "of nobody");
+    }
 }
 
 #[test]
@@ -499,70 +464,6 @@ fn nothing_answers_what_must_not_be_answered() {
     assert_eq!(answer(&world, syn()), Err(Answered::Stripped));
     let tiny = decide(Shape::TinyFragment, &syn(), ACCESS, &world, NOW).unwrap();
     assert_eq!(tiny.answer, Err(Answered::Shape));
-}
-
-#[test]
-fn the_uplink_gets_classes_and_nothing_else() {
-    let mut world = world();
-    let jp = Country::from_code("JP").unwrap();
-    world.settings.countries[3] = ClassedCountry {
-        country: jp.number(),
-        class: 2,
-        ..ClassedCountry::default()
-    };
-    world.settings.class_counters[2] = 52;
-    world.settings.class_counters[4] = 54;
-    let client = addr("203.0.113.5");
-    world.countries.insert(client, 3);
-    let login = |dport| Flow {
-        src: client,
-        dst: addr("192.0.2.1"),
-        dport,
-        ..syn()
-    };
-    let of = |world: &World, flow: Flow| decide(Shape::Tcp, &flow, UPLINK, world, NOW);
-    let tagged = of(&world, login(587)).unwrap();
-    assert_eq!(
-        (tagged.verdict, tagged.reason, tagged.class, tagged.country),
-        (Verdict::Tagged, Reason::ClassCountry, 2, jp)
-    );
-    assert_eq!(
-        (tagged.group, tagged.interface, tagged.source),
-        (52, 11, client)
-    );
-    assert_eq!(of(&world, login(465)), None);
-    assert_eq!(of(&world, login(25)), None);
-    let elsewhere = Flow {
-        dst: addr("192.0.2.2"),
-        ..login(587)
-    };
-    assert_eq!(of(&world, elsewhere), None);
-    world.settings.any_server = 1;
-    assert_eq!(of(&world, elsewhere).unwrap().class, 2);
-    world.settings.submission = 0;
-    assert_eq!(of(&world, login(587)), None);
-    world.settings.submissions = 1;
-    assert_eq!(of(&world, login(465)).unwrap().class, 2);
-    world.classes.insert(client, 4);
-    let named = of(&world, login(465)).unwrap();
-    assert_eq!(
-        (named.reason, named.class, named.country, named.group),
-        (Reason::ClassPrefix, 4, jp, 54)
-    );
-    let stranger = addr("203.0.113.6");
-    assert_eq!(
-        classify(stranger, &world.settings, &world),
-        Classified {
-            class: 0,
-            country: Country::NONE,
-            reason: Reason::ClassUnknown
-        }
-    );
-    let later = Shape::LaterFragment;
-    assert_eq!(
-        why(decide(later, &syn(), UPLINK, &world, NOW)),
-        Some((Verdict::Unparsed, Reason::Shape(later)))
-    );
 }
 
 #[test]

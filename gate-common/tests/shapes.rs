@@ -6,14 +6,14 @@
     reason = "a test that cannot be set up may panic"
 )]
 
-use gate_common::{
-    Addr, Flow, Shape, decide,
-    parse::{glance, parse},
-};
+mod frames;
 
-const MACS: [u8; 12] = [2; 12];
-const V4: [u8; 2] = [0x08, 0x00];
-const V6: [u8; 2] = [0x86, 0xdd];
+use frames::{
+    MACS, V4, V6, ethernet, extension, fragment, labels, length, read, session, shape, syn, v4,
+    v4_of, v6,
+};
+use gate_common::{Addr, Flow, Shape};
+
 const MARKS: [u8; 6] = [
     Flow::FRAGMENT,
     Flow::TUNNEL,
@@ -22,88 +22,6 @@ const MARKS: [u8; 6] = [
     Flow::SOURCE_ROUTE,
     Flow::MAPPED,
 ];
-
-fn read(frame: &[u8]) -> (Shape, Flow) {
-    let mut flow = Flow::default();
-    let shape = parse(frame, &mut flow);
-    // Wherever a glance is enough, it finds the same.
-    let mut glanced = Flow::default();
-    if let Some(found) = glance(frame, &mut glanced) {
-        assert_eq!((found, glanced), (shape, flow), "{frame:x?}");
-    }
-    (shape, flow)
-}
-
-fn shape(frame: &[u8]) -> Shape {
-    read(frame).0
-}
-
-fn ethernet(behind: &[&[u8]]) -> Vec<u8> {
-    [&MACS[..], &behind.concat()].concat()
-}
-
-fn length(octets: usize) -> [u8; 2] {
-    u16::try_from(octets).unwrap().to_be_bytes()
-}
-
-/// A SYN from port 40000 to port 25.
-fn syn() -> Vec<u8> {
-    let mut segment = vec![0; 20];
-    segment[..4].copy_from_slice(&[0x9c, 0x40, 0, 25]);
-    (segment[12], segment[13]) = (0x50, 2);
-    segment
-}
-
-/// An IPv4 packet with `fragment` as its flags and offset.
-fn v4_of(protocol: u8, options: &[u8], fragment: u16, payload: &[u8]) -> Vec<u8> {
-    let header = 20 + options.len();
-    let [l0, l1] = length(header + payload.len());
-    let [f0, f1] = fragment.to_be_bytes();
-    let first = 0x40 | u8::try_from(header / 4).unwrap();
-    let mut packet = vec![first, 0, l0, l1, 0, 0, f0, f1, 64, protocol, 0, 0];
-    packet.extend([100, 64, 0, 2, 198, 51, 100, 1]);
-    packet.extend(options);
-    packet.extend(payload);
-    packet
-}
-
-fn v4(protocol: u8, payload: &[u8]) -> Vec<u8> {
-    v4_of(protocol, &[], 0, payload)
-}
-
-fn v6(next: u8, payload: &[u8]) -> Vec<u8> {
-    let [l0, l1] = length(payload.len());
-    let mut packet = vec![0x60, 0, 0, 0, l0, l1, next, 64];
-    packet.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 2]);
-    packet.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0x25]);
-    packet.extend(payload);
-    packet
-}
-
-/// An extension header in the uniform format, of 8 octets and `units` times eight more.
-fn extension(next: u8, units: u8) -> Vec<u8> {
-    let mut header = vec![0; 8 + 8 * usize::from(units)];
-    (header[0], header[1]) = (next, units);
-    header
-}
-
-fn fragment(next: u8, word: u16) -> Vec<u8> {
-    let [f0, f1] = word.to_be_bytes();
-    vec![next, 0, f0, f1, 0, 0, 0, 7]
-}
-
-fn labels(count: usize, payload: &[u8]) -> Vec<u8> {
-    let mut stack = [0, 1, 0, 64].repeat(count);
-    stack[4 * count - 2] = 1;
-    stack.extend(payload);
-    stack
-}
-
-fn session(protocol: &[u8], payload: &[u8]) -> Vec<u8> {
-    let [l0, l1] = length(protocol.len() + payload.len());
-    let header = [0x88, 0x64, 0x11, 0, 0, 1, l0, l1];
-    ethernet(&[&header, protocol, payload])
-}
 
 /// It is the SYN, with the IP header at `network`, TCP at `transport`, and these marks; and without its last octet it is not.
 fn is_syn(frame: &[u8], network: u16, transport: u16, marks: u8) -> Flow {
@@ -526,7 +444,8 @@ fn what_marks_mean() {
         assert_eq!(flow.is_mapped(), mark == Flow::MAPPED);
         let encapsulated = [Flow::TUNNEL, Flow::LABELS, Flow::LLC].contains(&mark);
         assert_eq!(flow.is_encapsulated(), encapsulated);
-        assert_eq!(flow.opens(), mark == Flow::FRAGMENT);
+        assert!(!flow.opens());
+        assert_eq!(flow.may_open(), mark == Flow::FRAGMENT);
     }
     for (flags, opens) in [
         (2, true),
@@ -540,104 +459,7 @@ fn what_marks_mean() {
             flags,
             ..Flow::default()
         };
-        assert_eq!(flow.opens(), opens, "{flags:x}");
+        assert_eq!((flow.opens(), flow.may_open()), (opens, opens), "{flags:x}");
     }
     assert!(!Flow::default().has_source());
-}
-
-/// A TCP header to `port` with these flags.
-fn segment(port: u16, flags: u8) -> Vec<u8> {
-    let [d0, d1] = port.to_be_bytes();
-    let mut segment = vec![0; 20];
-    segment[..4].copy_from_slice(&[0x9c, 0x40, d0, d1]);
-    (segment[12], segment[13]) = (0x50, flags);
-    segment
-}
-
-/// Both families of `payload`, behind so many tags.
-fn families(tags: usize, protocol: u8, payload: &[u8]) -> [Vec<u8>; 2] {
-    const TAG: [u8; 4] = [0x81, 0x00, 0x00, 0x05];
-    [(V4, v4(protocol, payload)), (V6, v6(protocol, payload))]
-        .map(|(ether_type, packet)| ethernet(&[&TAG.repeat(tags), &ether_type, &packet]))
-}
-
-#[test]
-fn a_glance_is_enough_behind_two_tags_and_no_more() {
-    for tags in 0..=4 {
-        for (protocol, payload, shape) in [
-            (6, segment(25, 2), Shape::Tcp),
-            (6, segment(443, 0x10), Shape::Tcp),
-            (17, vec![0; 8], Shape::Unrelated),
-        ] {
-            for frame in families(tags, protocol, &payload) {
-                let found = glance(&frame[..], &mut Flow::default());
-                assert_eq!(
-                    found,
-                    (tags <= 2).then_some(shape),
-                    "{tags} tags, {protocol}"
-                );
-                assert_eq!(read(&frame).0, shape);
-            }
-        }
-    }
-}
-
-#[test]
-fn what_needs_more_than_a_glance() {
-    let seg = segment(443, 2);
-    let v4_frame = |packet: &[u8]| ethernet(&[&V4, packet]);
-    let mut frames = vec![
-        v4_frame(&v4_of(6, &[1; 4], 0, &seg)),
-        v4_frame(&v4_of(6, &[], 1, &seg)),
-        v4_frame(&v4(6, &seg[..19])),
-        v4_frame(&[0x44; 20]),
-        ethernet(&[&V6, &v6(0, &[extension(6, 0), seg.clone()].concat())]),
-        ethernet(&[&V6, &[0x50; 40]]),
-        ethernet(&[&[0x88, 0x64], &[0; 40]]),
-        ethernet(&[&[0x08]]),
-    ];
-    for protocol in [4, 41, 47, 51] {
-        frames.extend(families(0, protocol, &seg));
-    }
-    for frame in frames {
-        assert_eq!(glance(&frame[..], &mut Flow::default()), None, "{frame:x?}");
-        assert!(!decide::leaves(&frame[..]), "{frame:x?}");
-    }
-    // What no shape is made of is settled, wherever it is in its packet.
-    let frame = v4_frame(&v4_of(17, &[], 1, &[0; 8]));
-    let found = glance(&frame[..], &mut Flow::default());
-    assert_eq!(found, Some(Shape::Unrelated));
-}
-
-#[test]
-fn who_leaves_at_a_glance() {
-    const SYN: u8 = 2;
-    const ACK: u8 = 0x10;
-    for (protocol, payload, leaves) in [
-        (6, segment(443, SYN), true),
-        (6, segment(443, ACK), true),
-        (6, segment(24, SYN), true),
-        (6, segment(25, SYN), false),
-        (6, segment(25, ACK), false),
-        (6, segment(587, SYN), false),
-        (6, segment(587, ACK), true),
-        (6, segment(587, SYN | ACK), true),
-        (6, segment(465, SYN), false),
-        (6, segment(465, ACK), true),
-        (17, vec![0; 8], true),
-        (58, vec![0; 8], true),
-    ] {
-        for frame in families(0, protocol, &payload) {
-            assert_eq!(
-                decide::leaves(&frame[..]),
-                leaves,
-                "{protocol}, {payload:x?}"
-            );
-        }
-    }
-    assert!(decide::leaves(
-        &ethernet(&[&V4, &v4_of(17, &[], 1, &[0; 8])])[..]
-    ));
-    // An ARP frame is nothing of IP: the parser says so.
-    assert!(!decide::leaves(&ethernet(&[&[0x08, 0x06], &[0; 28]])[..]));
 }

@@ -7,9 +7,11 @@ use core::{
 };
 use std::{env, format, fs, path::Path, string::String};
 
+use bytemuck::Zeroable;
+
 use super::*;
 use crate::{
-    Shape,
+    Addr, Answered, Bucket, Flow, Shape, Shown,
     table::{INLINE, ROOT_LINES, RUNS, RUNS128},
 };
 
@@ -34,6 +36,10 @@ fn describe() -> String {
         Addr { hi, lo }
         ClassedCountry { country, class, reserved }
         BucketSet { ways }
+        ClassSettings {
+            effective_from_ns, connections, counter, mark, over_mark, dscp, over_dscp, over, action, policy, source_v4,
+            source_v6, reserved,
+        }
         DeviceKey { netns, index }
         Flow {
             src, dst, outer, sport, dport, vlan, network, transport, pppoe, flags, marks, reserved,
@@ -42,17 +48,20 @@ fn describe() -> String {
         FlowTag { time_ns, generation, country, class, flags }
         Interface { counter, role, identity, stripped, hidden_role }
         InterfaceKey { index, vlan, reserved }
+        PlacedInterface { key, interface }
         KernelLayout { device_index, device_netns, netns_number }
         Limit { interval_ns, burst_ns }
         Limited { within, over, contended, made, evicted }
-        Packets { passed, refused, observed, tagged, unparsed }
+        Metadata { magic, mark, mask }
+        Packets { passed, refused, observed, tagged, unparsed, over_limit }
         Rule {
-            until_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
+            until_ns, effective_from_ns, next, pool_counter, prefix_counter, policy, action, answer, source_v4, source_v6, reserved,
         }
         Settings {
-            dropped_shapes, throttle, answer_source, answer_total, answer_v4, answer_v6, class_counters, countries,
+            dropped_shapes, throttle, answer_source, answer_total, unlisted_effective_from_ns,
+            sourceless_effective_from_ns, answer_v4, answer_v6, classes, mark_mask, countries,
             scope, unlisted, unlisted_action, unlisted_answer, submission, submissions, any_server, count_sources,
-            sourceless_action, reserved,
+            sourceless_action, dscp_all, bleach, shows, reserved,
         }
         Source { tag, address, packets, first, last }
         SourceBucket { tag, address, word }
@@ -60,7 +69,7 @@ fn describe() -> String {
     };
     let _ = writeln!(
         text,
-        "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} source_sets={SOURCE_SETS} flows={FLOWS} bucket_sets={BUCKET_SETS} devices={DEVICES} classes={CLASSES} \
+        "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} source_sets={SOURCE_SETS} interface_places={INTERFACE_PLACES} flows={FLOWS} bucket_sets={BUCKET_SETS} devices={DEVICES} classes={CLASSES} \
          countries={COUNTRIES} totals={TOTALS} state={}",
         State::COUNT
     );
@@ -89,6 +98,10 @@ fn describe() -> String {
     for answered in Answered::ALL {
         let _ = writeln!(text, "answered {}={answered}", *answered as u8);
     }
+    for shown in Shown::ALL {
+        let _ = writeln!(text, "shown {}={shown}", *shown as u8);
+    }
+    let _ = writeln!(text, "metadata magic={:#x}", Metadata::MAGIC);
     for bucket in Bucket::ALL {
         let _ = writeln!(text, "bucket {}={bucket}", *bucket as u8);
     }

@@ -1,7 +1,7 @@
 //! What stands between IP and the transport: IPv6 extension headers (RFC 8200, RFC 6564 for the uniform format), and the
 //! Authentication Header of both versions (RFC 4302).
 
-use super::{Flow, Frame, MAX_EXTENSIONS, Transport, cut_short, protocol, read, tunnel};
+use super::{Flow, Frame, Transport, cut_short, protocol, read, tunnel};
 use crate::Shape;
 
 const FRAGMENT_HEADER: usize = 8;
@@ -17,9 +17,9 @@ mod next {
     pub(super) const SHIM6: u8 = 140;
 }
 
-/// Walks the headers from `transport` on.
+/// Walks the headers from `transport` on, at most `MAX` of them.
 #[inline(always)]
-pub(super) fn walk<F: Frame + ?Sized>(
+pub(super) fn walk<const MAX: usize, F: Frame + ?Sized>(
     frame: &F,
     transport: Transport,
     flow: &mut Flow,
@@ -29,7 +29,7 @@ pub(super) fn walk<F: Frame + ?Sized>(
         mut offset,
         end,
     } = transport;
-    for _ in 0..MAX_EXTENSIONS {
+    for _ in 0..MAX {
         match next_header {
             next::HOP_BY_HOP
             | next::ROUTING

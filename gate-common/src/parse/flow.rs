@@ -26,7 +26,7 @@ pub struct Flow {
     pub vlan: u16,
     /// Where the innermost IP header starts in the frame; 0 if there is none.
     pub network: u16,
-    /// Where the TCP header starts in the frame.
+    /// Where the TCP header starts in the frame; 0 if none was read.
     pub transport: u16,
     /// Where the PPPoE header starts in the frame; 0 if there is none.
     pub pppoe: u16,
@@ -67,14 +67,19 @@ impl Flow {
         self.marks & mark != 0
     }
 
-    /// Whether this segment opens a connection.
-    ///
-    /// SYN without ACK, whatever other flags are set (`SYN+FIN` opens connections on some stacks). A first fragment
-    /// counts as well: a later, overlapping one could set the flag (RFC 1858 section 4).
+    /// Whether this segment opens a connection: SYN without ACK, whatever other flags are set (`SYN+FIN` opens connections on some stacks).
     #[inline(always)]
     #[must_use]
     pub const fn opens(&self) -> bool {
-        self.flags & (Self::SYN | Self::ACK) == Self::SYN || self.is_fragment()
+        self.flags & (Self::SYN | Self::ACK) == Self::SYN
+    }
+
+    /// Whether this segment may open a connection: what does, and every first fragment, since a later, overlapping one could set the flag
+    /// (RFC 1858 section 4).
+    #[inline(always)]
+    #[must_use]
+    pub const fn may_open(&self) -> bool {
+        self.opens() || self.is_fragment()
     }
 
     /// Whether this is the first of several fragments.
@@ -110,6 +115,13 @@ impl Flow {
     #[must_use]
     pub const fn is_mapped(&self) -> bool {
         self.has(Self::MAPPED)
+    }
+
+    /// Whether a TCP header was read, all of it, and with it the ports that name a connection.
+    #[inline(always)]
+    #[must_use]
+    pub const fn is_segment(&self) -> bool {
+        self.transport != 0
     }
 
     /// Whether an IP header was read, and with it a source.

@@ -127,8 +127,11 @@ pub fn parse<F: Frame + ?Sized>(frame: &F, flow: &mut Flow) -> Shape {
     shape(walk(frame, flow))
 }
 
+/// How many IPv6 extension headers [`glance`] looks behind.
+const GLANCED: usize = 2;
+
 /// What [`parse`] finds, for most frames there are: a TCP segment, or nothing of concern, in a packet right behind Ethernet and up to two tags,
-/// without options, extension headers or a tunnel. `None` for all others, which says nothing; `flow` is then to be forgotten.
+/// without IPv4 options, many extension headers or a tunnel. `None` for all others, which says nothing; `flow` is then to be forgotten.
 ///
 /// The same walks with their places known when they are compiled. Who wants little of `flow` pays for little, if it does not leave the
 /// function.
@@ -171,6 +174,12 @@ fn glance_at<const OFFSET: usize, F: Frame + ?Sized>(
         Err(Shape::Unrelated) => return Some(Shape::Unrelated),
         Err(_) => return None,
     };
+    let transport = match version {
+        Version::V6 if extensions::are_there(transport.protocol) => {
+            extensions::walk::<GLANCED, F>(frame, transport, flow).ok()?
+        }
+        Version::V4 | Version::V6 => transport,
+    };
     match transport.protocol {
         protocol::TCP => tcp(frame, &transport, flow).ok().map(|()| Shape::Tcp),
         protocol::IPV4 | protocol::IPV6 | protocol::GRE => None,
@@ -198,7 +207,7 @@ pub fn extensions<F: Frame + ?Sized>(
     transport: Transport,
     flow: &mut Flow,
 ) -> Result<Transport, Shape> {
-    extensions::walk(frame, transport, flow)
+    extensions::walk::<MAX_EXTENSIONS, F>(frame, transport, flow)
 }
 
 /// For [`Frame::source_route`].

@@ -5,8 +5,8 @@ use std::cell::Cell;
 use bytemuck::Zeroable as _;
 use gate_common::{
     Action, Addr, Flow, Reason, Role, Shape, ShapePolicy, Verdict,
-    abi::{ClassedCountry, Interface, Rule, Settings},
-    decide::decide,
+    abi::{CLASSES, ClassSettings, ClassedCountry, Interface, Limit, Rule, Settings},
+    decide::{Now, decide},
 };
 use proptest::{collection::vec, option, prelude::*};
 
@@ -32,6 +32,7 @@ fn settings() -> impl Strategy<Value = Settings> {
         (
             octet(),
             prop_oneof![Just(dropped_by_default()), any::<u64>()],
+            class(),
         ),
     )
         .prop_map(
@@ -42,9 +43,10 @@ fn settings() -> impl Strategy<Value = Settings> {
                 answer,
                 (submission, submissions, any_server),
                 class,
-                (sourceless_action, dropped_shapes),
+                (sourceless_action, dropped_shapes, classes),
             )| {
                 Settings {
+                    classes: [classes; CLASSES],
                     sourceless_action,
                     dropped_shapes,
                     scope,
@@ -64,6 +66,24 @@ fn settings() -> impl Strategy<Value = Settings> {
         )
 }
 
+fn class() -> impl Strategy<Value = ClassSettings> {
+    let moment = prop_oneof![Just(0), 0..3000u64, any::<u64>()];
+    (moment, 0..3u64, octet(), octet(), octet(), any::<u32>()).prop_map(
+        |(effective_from_ns, interval_ns, over, action, policy, counter)| ClassSettings {
+            effective_from_ns,
+            connections: Limit {
+                interval_ns,
+                burst_ns: interval_ns,
+            },
+            counter,
+            over,
+            action,
+            policy,
+            ..ClassSettings::default()
+        },
+    )
+}
+
 fn dropped_by_default() -> u64 {
     let dropped = Shape::ALL
         .iter()
@@ -72,18 +92,28 @@ fn dropped_by_default() -> u64 {
 }
 
 fn rule() -> impl Strategy<Value = Rule> {
-    let until = prop_oneof![Just(0), 0..2000u64, any::<u64>()];
+    let moment = || prop_oneof![Just(0), 0..2000u64, any::<u64>()];
     (
-        until,
+        moment(),
         number(),
         octet(),
         octet(),
         octet(),
         any::<(u8, u8)>(),
+        moment(),
     )
         .prop_map(
-            |(until_ns, next, policy, action, answer, (source_v4, source_v6))| Rule {
+            |(
                 until_ns,
+                next,
+                policy,
+                action,
+                answer,
+                (source_v4, source_v6),
+                effective_from_ns,
+            )| Rule {
+                until_ns,
+                effective_from_ns,
                 next,
                 policy,
                 action,
@@ -113,10 +143,19 @@ fn tables() -> impl Strategy<Value = Anything> {
         option::weighted(0.2, number()),
         any::<bool>(),
         option::of(number()),
-        (option::of(number()), any::<bool>()),
+        (option::of(number()), any::<bool>(), bypass()),
     )
         .prop_map(
-            |(settings, interface, access, rules, relay, server, class, (country, within))| {
+            |(
+                settings,
+                interface,
+                access,
+                rules,
+                relay,
+                server,
+                class,
+                (country, within, bypass_until_ns),
+            )| {
                 Anything {
                     settings,
                     interface,
@@ -127,15 +166,22 @@ fn tables() -> impl Strategy<Value = Anything> {
                     class,
                     country,
                     within,
+                    bypass_until_ns,
                     taken: Cell::new(0),
+                    bucket: Cell::new(None),
                 }
             },
         )
 }
 
+/// None, one that has passed or has not, or any.
+fn bypass() -> impl Strategy<Value = u64> {
+    prop_oneof![3 => Just(0), 1 => 0..3000u64, 1 => any::<u64>()]
+}
+
 fn packet() -> impl Strategy<Value = (Shape, Flow)> {
     let shape = prop_oneof![Just(Shape::Tcp), prop::sample::select(Shape::ALL)];
-    let port = prop_oneof![Just(25), Just(587), Just(465), any::<u16>()];
+    let port = prop_oneof![Just(25), Just(587), Just(465), Just(0), any::<u16>()];
     let addresses = any::<[u64; 4]>();
     let network = prop_oneof![1 => Just(0), 4 => 14..60u16];
     (shape, addresses, port, any::<[u8; 2]>(), network).prop_map(
@@ -159,12 +205,12 @@ proptest! {
 
     #[test]
     fn decisions_hold_together_whatever_the_tables(
-        tables in tables(), (shape, flow) in packet(), now in prop_oneof![0..3000u64, any::<u64>()],
+        tables in tables(), (shape, flow) in packet(), now in prop_oneof![0..3000u64, any::<u64>()], later in any::<u64>(),
     ) {
-        decisions_hold_together(&tables, shape, &flow, now);
+        decisions_hold_together(&tables, shape, &flow, Now { unix_ns: now, monotonic_ns: later });
     }
 
-    /// Who is restricted does not open a connection to a stranger's port 25.
+    /// Who is restricted does not open a connection to a stranger's port 25, unless there is a bypass.
     #[test]
     fn restricted_sources_do_not_get_through(mut tables in tables(), (_, mut flow) in packet(), now in any::<u64>()) {
         tables.settings.get_or_insert_with(Settings::zeroed);
@@ -173,8 +219,10 @@ proptest! {
         tables.rules = vec![Rule { action: Action::Enforce as u8, pool_counter: 3, ..Rule::default() }];
         tables.relay = None;
         (flow.dport, flow.flags) = (25, flow.flags & !0x10 | 0x02);
-        let decision = decide(Shape::Tcp, &flow, 7, &tables, now).unwrap();
-        prop_assert_eq!((decision.verdict, decision.reason, decision.group), (Verdict::Refused, Reason::Restricted, 3));
+        let decision = decide(Shape::Tcp, &flow, 7, &tables, Now::both(now)).unwrap();
+        let bypassed = now < tables.bypass_until_ns;
+        let verdict = if bypassed { Verdict::Observed } else { Verdict::Refused };
+        prop_assert_eq!((decision.verdict, decision.reason, decision.group), (verdict, Reason::Restricted, 3));
     }
 
     /// Whatever the configuration, a subscriber's submission is of no concern.
@@ -185,6 +233,6 @@ proptest! {
         tables.settings.get_or_insert_with(Settings::zeroed);
         tables.interface = Some(Interface { counter: 1, role: Role::Access as u8, ..Interface::default() });
         flow.dport = port;
-        prop_assert_eq!(decide(Shape::Tcp, &flow, 7, &tables, now), None);
+        prop_assert_eq!(decide(Shape::Tcp, &flow, 7, &tables, Now::both(now)), None);
     }
 }
