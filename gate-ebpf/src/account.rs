@@ -10,9 +10,9 @@
 
 use aya_ebpf::{bindings::BPF_ANY, btf_maps::PerCpuArray};
 use gate_common::{
-    Addr, Flow, Verdict,
+    Addr, Flow, Reason, Verdict,
     abi::{
-        FlowKey, FlowTag, Packets, SOURCE_SETS, SOURCE_VERDICTS, SPENT, Source, SourceKey, State,
+        FlowKey, FlowTag, Packets, SOURCE_SETS, SOURCE_WORDS, SPENT, Source, SourceKey, State,
         moment, total_index,
     },
     decide::Decision,
@@ -20,10 +20,10 @@ use gate_common::{
 
 use crate::{maps, sets, words};
 
-/// Counts a judged packet, and tags its connection if it got a class.
+/// Counts a judged packet, and tags its connection if it got a class and does not hide its ports.
 #[inline(always)]
 pub(crate) fn count(
-    flow: &Flow,
+    flow: &mut Flow,
     decision: &Decision,
     generation: u32,
     count_sources: bool,
@@ -39,11 +39,13 @@ pub(crate) fn count(
         decision.prefix,
         decision.relay,
     ] {
-        count_object(counter, decision.verdict);
+        count_object(counter, decision);
     }
-    if let Verdict::Tagged = decision.verdict {
+    if decision.is_classed() {
         bump(&maps::COUNTRIES, u32::from(decision.country.number()));
-        tag(flow, decision, generation, monotonic_ns);
+        if flow.is_segment() {
+            tag(&raw mut *flow, decision, generation, monotonic_ns);
+        }
     }
     if count_sources && has_source(flow, decision) {
         count_source(decision, monotonic_ns);
@@ -65,14 +67,17 @@ fn bump<const N: usize>(map: &PerCpuArray<u64, N>, index: u32) {
 }
 
 #[inline(always)]
-fn count_object(counter: u32, verdict: Verdict) {
+fn count_object(counter: u32, decision: &Decision) {
     if counter == 0 {
         return;
     }
     if let Some(packets) = maps::COUNTERS.get_ptr_mut(counter) {
         // SAFETY: as in `bump`.
         let packets: &mut Packets = unsafe { &mut *packets };
-        *packets.of(verdict) += 1;
+        *packets.of(decision.verdict) += 1;
+        if let Reason::OverLimit = decision.reason {
+            packets.over_limit += 1;
+        }
     }
 }
 
@@ -91,7 +96,7 @@ fn count_source(decision: &Decision, monotonic_ns: u64) {
     let what = u64::from(v4_length)
         | u64::from(v6_length) << 8
         | u64::from(role) << 16
-        | (decision.verdict as u64) << 24;
+        | (Source::word(decision.verdict, decision.reason) as u64) << 24;
     gate_source(what, hi, lo, monotonic_ns);
 }
 
@@ -108,7 +113,7 @@ fn place(key: &SourceKey) -> Option<sets::Place<Source>> {
 }
 
 /// Counts a packet of the source `hi`, `lo`. A global function, so that the verifier proves it once; `what` is the two lengths, the role and the
-/// verdict, from the lowest octet up. Returns whether the source has an entry now; a packet of one without shows as `other`, which is computed
+/// [word](Source::word) that counts it, from the lowest octet up. Returns whether the source has an entry now; a packet of one without shows as `other`, which is computed
 /// from the totals.
 #[unsafe(no_mangle)]
 #[inline(never)]
@@ -124,14 +129,14 @@ extern "C" fn gate_source(what: u64, hi: u64, lo: u64, monotonic_ns: u64) -> u32
         role: (what >> 16) as u8,
     };
     // A mask, which proves to the verifier what a comparison would not: that is of another register in the end.
-    let verdict = (what >> 24) as usize % SOURCE_VERDICTS;
+    let word = (what >> 24) as usize % SOURCE_WORDS;
     let Some(place) = place(&key) else {
         return 0;
     };
     if let Some(source) = place.find() {
         // SAFETY: a way of the map. Other CPUs write it too: the count is added to atomically, and the time is stored whole.
         let source = unsafe { &mut *source };
-        if let Some(count) = source.packets.get_mut(verdict) {
+        if let Some(count) = source.packets.get_mut(word) {
             words::add(count, 1);
         }
         source.last = moment(monotonic_ns);
@@ -143,7 +148,7 @@ extern "C" fn gate_source(what: u64, hi: u64, lo: u64, monotonic_ns: u64) -> u32
         |source| {
             source.address = key.address;
             words::clear(&mut source.packets);
-            if let Some(count) = source.packets.get_mut(verdict) {
+            if let Some(count) = source.packets.get_mut(word) {
                 *count = 1;
             }
             source.first = now;
@@ -154,14 +159,40 @@ extern "C" fn gate_source(what: u64, hi: u64, lo: u64, monotonic_ns: u64) -> u32
 }
 
 #[inline(always)]
-fn tag(flow: &Flow, decision: &Decision, generation: u32, monotonic_ns: u64) {
+fn tag(flow: *mut Flow, decision: &Decision, generation: u32, monotonic_ns: u64) {
+    let what = u64::from(generation)
+        | u64::from(decision.country.number()) << 32
+        | u64::from(decision.class) << 48
+        | u64::from(decision.flags) << 56;
+    // SAFETY: a flow.
+    unsafe { gate_tag(flow, what, monotonic_ns) };
+}
+
+/// Tags the connection that `flow` opens; `what` is the generation, the country, the class and the flags, from the lowest octet up. A global
+/// function for the sake of its stack frame, which has key and value of the map.
+///
+/// # Safety
+///
+/// `flow` is null or points to a [`Flow`].
+#[unsafe(no_mangle)]
+#[inline(never)]
+#[expect(
+    clippy::cast_possible_truncation,
+    reason = "numbers are cut out of a word"
+)]
+unsafe extern "C" fn gate_tag(flow: *mut Flow, what: u64, monotonic_ns: u64) -> u32 {
+    // SAFETY: the caller's contract, which the verifier holds it to.
+    let Some(flow) = (unsafe { flow.as_ref() }) else {
+        return 0;
+    };
     let tag = FlowTag {
         time_ns: monotonic_ns,
-        generation,
-        country: decision.country.number(),
-        class: decision.class,
-        flags: 0,
+        generation: what as u32,
+        country: (what >> 32) as u16,
+        class: (what >> 48) as u8,
+        flags: (what >> 56) as u8,
     };
     // A connection without a tag is still found by its address; there is nothing else to do about a full map here.
     let _ = maps::FLOWS.insert(&FlowKey::of(flow), &tag, u64::from(BPF_ANY));
+    0
 }

@@ -22,8 +22,8 @@ const CHUNK: usize = SCRATCH;
 
 /// What is to be done about a refused packet: [`DROP`], or an order for [`gate_answer`].
 #[inline(always)]
-pub(crate) fn order(decision: &Decision, tables: &Generation, now_ns: u64) -> u32 {
-    match answer::due(decision, tables, now_ns) {
+pub(crate) fn order(decision: &Decision, tables: &Generation, monotonic_ns: u64) -> u32 {
+    match answer::due(decision, tables, monotonic_ns) {
         None => DROP,
         Some(Ok(answer)) => (answer as u32) << 8 | tables.slot() << 16,
         Some(Err(why_not)) => {
@@ -58,7 +58,7 @@ pub(crate) unsafe extern "C" fn gate_answer(ctx: *mut xdp_md, flow: *mut Flow, o
         return xdp_action::XDP_DROP;
     };
     let from = answer::source(settings, flow);
-    let mut frame = Editable(Far::new(ctx));
+    let mut frame = Editable::new(ctx);
     let answer = if order >> 8 & 0xff == Answer::Prohibited as u32 {
         Answer::Prohibited
     } else {
@@ -75,7 +75,14 @@ pub(crate) unsafe extern "C" fn gate_answer(ctx: *mut xdp_md, flow: *mut Flow, o
 }
 
 /// The frame, through the kernel's helpers, which know every buffer of it.
-struct Editable(Far);
+pub(crate) struct Editable(Far);
+
+impl Editable {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: *mut xdp_md) -> Self {
+        Self(Far::new(ctx))
+    }
+}
 
 impl Frame for Editable {
     #[inline(always)]

@@ -15,7 +15,8 @@ pub(crate) fn take(slot: u32, key: &BucketKey, now_ns: u64) -> bool {
     let what = u64::from(key.bucket as u8)
         | u64::from(key.v4_length) << 8
         | u64::from(key.v6_length) << 16
-        | u64::from(slot) << 24;
+        | u64::from(slot) << 24
+        | u64::from(key.class) << 40;
     let Addr { hi, lo } = key.address;
     match gate_take(what, hi, lo, now_ns) {
         // Another CPU may have made the bucket meanwhile.
@@ -27,11 +28,11 @@ pub(crate) fn take(slot: u32, key: &BucketKey, now_ns: u64) -> bool {
 /// What [`gate_take`] returns: over the limit is all else.
 const WITHIN: u32 = 1;
 const AGAIN: u32 = 2;
-/// Has [`gate_take`] not return [`AGAIN`].
+/// Has [`gate_take`] not return [`AGAIN`]; beside the slot.
 const LAST: u64 = 1 << 32;
 
-/// A global function, so that the verifier proves the loop once; `what` is the kind of bucket, the two lengths and the slot, from the
-/// lowest octet up, and [`LAST`]. (That the second try is the caller's keeps the stack frame small.)
+/// A global function, so that the verifier proves the loop once; `what` is the kind of bucket, the two lengths, the slot, [`LAST`] and
+/// the class, from the lowest octet up. (That the second try is the caller's keeps the stack frame small.)
 #[unsafe(no_mangle)]
 #[inline(never)]
 #[expect(
@@ -48,16 +49,17 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
     let key = BucketKey {
         address: Addr { hi, lo },
         bucket,
+        class: (what >> 40) as u8,
         v4_length: (what >> 8) as u8,
         v6_length: (what >> 16) as u8,
     };
     let outcome = match bucket {
         Bucket::AnswerTotal => match maps::TOTAL_BUCKET.get_ptr_mut(0) {
-            Some(word) => take_from(word, settings.limit(bucket), now_ns),
+            Some(word) => take_from(word, settings.limit(&key), now_ns),
             None => Outcome::Contended,
         },
-        Bucket::Throttle | Bucket::Answer => {
-            take_of_source(&key, bucket, settings.limit(bucket), now_ns)
+        Bucket::Throttle | Bucket::Answer | Bucket::Class => {
+            take_of_source(&key, settings.limit(&key), now_ns)
         }
     };
     if matches!(outcome, Outcome::NoBucket) && what & LAST == 0 {
@@ -85,7 +87,7 @@ enum Outcome {
 }
 
 #[inline(always)]
-fn take_of_source(key: &BucketKey, bucket: Bucket, limit: &Limit, now_ns: u64) -> Outcome {
+fn take_of_source(key: &BucketKey, limit: &Limit, now_ns: u64) -> Outcome {
     let place = sets::place::<SourceBucket, _>(
         maps::state(State::Seed),
         key.address,
@@ -114,9 +116,9 @@ fn take_of_source(key: &BucketKey, bucket: Bucket, limit: &Limit, now_ns: u64) -
     let Some(evicted) = made else {
         return Outcome::NoBucket;
     };
-    count(bucket, |limited| &mut limited.made);
+    count(key.bucket, |limited| &mut limited.made);
     if evicted {
-        count(bucket, |limited| &mut limited.evicted);
+        count(key.bucket, |limited| &mut limited.evicted);
     }
     Outcome::Within
 }

@@ -1,8 +1,9 @@
-//! The kernel half of the gate: one XDP program for both roles, since a role is data. Beside it are the programs that count answers that
-//! failed to leave ([`unsent`]).
+//! The kernel half of the gate: one XDP program for both roles, since a role is data. Beside it are the program that sets the skb mark
+//! ([`mark`]), and those that count answers that failed to leave ([`unsent`]).
 //!
 //! It holds no policy. It reads the frame ([`packet`]), asks [`gate_common::decide`], looks up what that asks for
-//! ([`tables`], [`limits`]), counts what came out ([`account`]), and answers who is refused ([`answer`]). Traffic that is no concern of the gate leaves right after the
+//! ([`tables`], [`limits`]), counts what came out ([`account`]), answers who is refused ([`answer`]),
+//! and shows the class of a connection to those behind ([`show`]). Traffic that is no concern of the gate leaves right after the
 //! parse, having read nothing but its own headers.
 //!
 //! Minimum kernel version: 6.1.
@@ -13,12 +14,15 @@
 
 mod account;
 mod answer;
+mod clock;
 mod limits;
 #[cfg(feature = "log")]
 mod log;
 mod maps;
+mod mark;
 mod packet;
 mod sets;
+mod show;
 mod tables;
 mod unsent;
 mod words;
@@ -27,19 +31,19 @@ use core::mem::MaybeUninit;
 
 use aya_ebpf::{
     bindings::{xdp_action, xdp_md},
-    helpers::bpf_ktime_get_coarse_ns,
     macros::xdp,
     programs::XdpContext,
 };
 use gate_common::{
     Flow, Shape, Verdict,
     abi::{GenerationWord, State},
-    decide,
+    carry, decide,
 };
 
 use crate::{
     answer::gate_answer,
     packet::{Far, Near},
+    show::{gate_follow, gate_show},
     tables::Generation,
 };
 
@@ -81,8 +85,26 @@ unsafe extern "C" fn gate_parse_far(ctx: *mut xdp_md, flow: *mut Flow) -> u32 {
 #[xdp(frags)]
 #[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn gate(ctx: XdpContext) -> u32 {
-    let ctx = ctx.ctx;
-    if decide::leaves(&Near::new(ctx)) {
+    enter::<false>(ctx.ctx)
+}
+
+/// The same, where the DSCP of every packet of a submission connection is of concern.
+#[xdp(frags)]
+#[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
+fn gate_every(ctx: XdpContext) -> u32 {
+    enter::<true>(ctx.ctx)
+}
+
+/// Looks at a frame; at the later packets of submission connections if `EVERY`.
+#[inline(always)]
+fn enter<const EVERY: bool>(ctx: *mut xdp_md) -> u32 {
+    let near = Near::new(ctx);
+    let leaves = if EVERY {
+        carry::leaves(&near)
+    } else {
+        decide::leaves(&near)
+    };
+    if leaves {
         return xdp_action::XDP_PASS;
     }
     let mut flow = MaybeUninit::uninit();
@@ -95,12 +117,21 @@ fn gate(ctx: XdpContext) -> u32 {
         shape = packet::shape(unsafe { gate_parse_far(ctx, &raw mut *flow) });
     }
     if !decide::concerns(shape, flow) {
+        if EVERY && carry::follows(shape, flow) {
+            // SAFETY: as above.
+            unsafe { gate_follow(ctx, &raw mut *flow) };
+        }
         return xdp_action::XDP_PASS;
     }
     // SAFETY: as above.
     match unsafe { gate_judge(ctx, &raw mut *flow, shape as u32) } {
         PASS => xdp_action::XDP_PASS,
         DROP => xdp_action::XDP_DROP,
+        order if show::is_order(order) => {
+            // SAFETY: as above.
+            unsafe { gate_show(ctx, &raw mut *flow, order) };
+            xdp_action::XDP_PASS
+        }
         // SAFETY: as above.
         order => unsafe { gate_answer(ctx, &raw mut *flow, order) },
     }
@@ -108,7 +139,7 @@ fn gate(ctx: XdpContext) -> u32 {
 
 /// What [`gate_judge`] returns for a packet that passes.
 const PASS: u32 = 0;
-/// What it returns for one that is dropped; everything else is what [`gate_answer`] is to do.
+/// What it returns for one that is dropped; everything else is what [`gate_show`] or [`gate_answer`] is to do.
 const DROP: u32 = 1;
 
 /// Decides about a packet and counts it. A global function for the sake of its stack frame: the kernel has 512 octets for the program
@@ -121,26 +152,26 @@ const DROP: u32 = 1;
 #[inline(never)]
 unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -> u32 {
     // SAFETY: the caller's contract, which the verifier holds it to.
-    let Some(flow) = (unsafe { flow.as_ref() }) else {
+    let Some(flow) = (unsafe { flow.as_mut() }) else {
         return PASS;
     };
     let shape = packet::shape(shape);
-    // As of the last timer interrupt, some milliseconds ago: no deadline and no limit is finer, and reading the hardware's clock would take a fifth
-    // of all the time that a refused packet takes.
-    // SAFETY: the helper takes no arguments.
-    let monotonic_ns = unsafe { bpf_ktime_get_coarse_ns() };
-    let now_ns = match maps::state(State::Now) {
-        0 => monotonic_ns.wrapping_add(maps::state(State::WallOffset)),
-        now_ns => now_ns,
-    };
+    let monotonic_ns = clock::monotonic_ns();
+    let now = clock::now(monotonic_ns);
     // One load for the packet: the slot travels on as a scalar, so that all look-ups are in one generation.
     let word = GenerationWord(maps::state(State::Generation));
     let tables = Generation::new(word);
-    let Some(decision) = decide::decide(shape, flow, interface(ctx), &tables, now_ns) else {
+    let Some(decision) = decide::decide(shape, flow, interface(ctx), &tables, now) else {
         return PASS;
     };
     #[cfg(feature = "log")]
     log::judged(&XdpContext::new(ctx), flow, &decision);
+    // Before it is counted: what is left of the decision afterwards takes room on the stack.
+    let shown = if decision.is_classed() {
+        show::order(&decision, &tables)
+    } else {
+        PASS
+    };
     account::count(
         flow,
         &decision,
@@ -149,8 +180,8 @@ unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -
         monotonic_ns,
     );
     match decision.verdict {
-        Verdict::Refused => answer::order(&decision, &tables, now_ns),
-        Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => PASS,
+        Verdict::Refused => answer::order(&decision, &tables, now.monotonic_ns),
+        Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => shown,
     }
 }
 

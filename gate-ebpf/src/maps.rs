@@ -12,7 +12,7 @@ use gate_common::{
     Country,
     abi::{
         self, BucketSet, DeviceKey, FlowKey, FlowTag, Interface, InterfaceKey, Limited, List,
-        Packets, Rule, Settings, SourceSet, State,
+        NoMetadata, Packets, PlacedInterface, Rule, Settings, SourceSet, State,
     },
     table::{Line, ROOT_LINES},
 };
@@ -47,6 +47,8 @@ pub(crate) static FLOWS: LruHashMap<FlowKey, FlowTag, { abi::FLOWS as usize }> =
 #[btf_map]
 pub(crate) static ANSWERS: PerCpuArray<u64, { abi::ANSWERS as usize }> = PerCpuArray::new();
 #[btf_map]
+pub(crate) static SHOWN: PerCpuArray<u64, { abi::SHOWN as usize }> = PerCpuArray::new();
+#[btf_map]
 pub(crate) static LIMITED: PerCpuArray<Limited, { abi::LIMITED as usize }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static BUCKETS: Array<BucketSet, { abi::BUCKET_SETS as usize }, ALIGNED> = Array::new();
@@ -58,7 +60,12 @@ pub(crate) static UNSENT: HashMap<DeviceKey, u64, { abi::DEVICES as usize }> = H
 #[btf_map]
 pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = ArrayOfMaps::new();
 #[btf_map]
-pub(crate) static INTERFACES: ArrayOfMaps<HashMap<InterfaceKey, Plain<Interface>, 1>, SLOTS> =
+pub(crate) static INTERFACES: ArrayOfMaps<
+    Array<Plain<PlacedInterface>, { abi::INTERFACE_PLACES as usize }>,
+    SLOTS,
+> = ArrayOfMaps::new();
+#[btf_map]
+pub(crate) static DISPLACED: ArrayOfMaps<HashMap<InterfaceKey, Plain<Interface>, 1>, SLOTS> =
     ArrayOfMaps::new();
 #[btf_map]
 pub(crate) static RULES: ArrayOfMaps<Array<Plain<Rule>, 1, INNER>, SLOTS> = ArrayOfMaps::new();
@@ -74,5 +81,17 @@ pub(crate) fn state(word: State) -> u64 {
         // SAFETY: the map holds aligned words for as long as the program runs; the loader stores them whole.
         Some(pointer) => unsafe { pointer.read_volatile() },
         None => 0,
+    }
+}
+
+/// Notes that there was a frame without room for metadata; once, since all CPUs read the word.
+#[inline(always)]
+pub(crate) fn note_no_metadata() {
+    if state(State::NoMetadata) != 0 {
+        return;
+    }
+    if let Some(pointer) = STATE.get_ptr_mut(State::NoMetadata as u32) {
+        // SAFETY: an aligned word of the map, stored whole.
+        unsafe { pointer.write_volatile(NoMetadata::NoRoom as u64) };
     }
 }

@@ -5,9 +5,13 @@
     reason = "words of 64 bits are usizes here, and octets are cut out of them; frames are shorter than 4 GiB"
 )]
 
-use core::{cell::UnsafeCell, hint::black_box};
+use core::{cell::UnsafeCell, hint::black_box, mem::MaybeUninit};
 
-use aya_ebpf::{bindings::xdp_md, helpers, programs::XdpContext};
+use aya_ebpf::{
+    bindings::{__sk_buff, bpf_hdr_start_off::BPF_HDR_START_MAC, xdp_md},
+    helpers,
+    programs::XdpContext,
+};
 use gate_common::{
     Flow, Shape,
     parse::{self, Frame, Options, Packet, Transport, Version},
@@ -22,7 +26,7 @@ const REACH: usize = 0x7ff;
 /// The parts of the parser as calls of global functions, which the verifier proves once each, whoever calls them. They take
 /// numbers.
 macro_rules! parts {
-    ($inner:ident, $extensions:ident) => {
+    ($inner:ident, $extensions:ident, $source_route:ident) => {
         #[inline(always)]
         fn inner(&self, packet: Packet, flow: &mut Flow) -> Shape {
             // SAFETY: the context that the kernel handed to the program, and a flow.
@@ -53,20 +57,20 @@ macro_rules! parts {
         fn source_route(&self, options: Options) -> bool {
             let Options { start, end } = options;
             // SAFETY: the context that the kernel handed to the program.
-            unsafe { gate_source_route(self.ctx, start as u64, end as u64) != 0 }
+            unsafe { $source_route(self.ctx, start as u64, end as u64) != 0 }
         }
     };
 }
 
 macro_rules! part_functions {
-    ($frame:ident, $inner:ident, $extensions:ident) => {
+    ($frame:ident, $context:ident, $inner:ident, $extensions:ident) => {
         /// # Safety
         ///
         /// `ctx` is the context that the kernel handed to the program, and `flow` is null or points to a [`Flow`].
         #[unsafe(no_mangle)]
         #[inline(never)]
         unsafe extern "C" fn $inner(
-            ctx: *mut xdp_md,
+            ctx: *mut $context,
             place: u64,
             limit: u64,
             flow: *mut Flow,
@@ -84,7 +88,7 @@ macro_rules! part_functions {
         #[unsafe(no_mangle)]
         #[inline(never)]
         unsafe extern "C" fn $extensions(
-            ctx: *mut xdp_md,
+            ctx: *mut $context,
             place: u64,
             end: u64,
             flow: *mut Flow,
@@ -186,17 +190,20 @@ impl Frame for Near {
         shape(unsafe { gate_network(self.ctx, place(packet), packet.limit as u64, &raw mut *flow) })
     }
 
-    parts!(gate_inner, gate_extensions);
+    parts!(gate_inner, gate_extensions, gate_source_route);
 }
 
 /// The longest header that is read or written whole, IPv6's; and what Ethernet, VLAN tags and PPPoE come to at most.
 pub(crate) const SCRATCH: usize = 40;
 
+/// Room on the stack, not zeroed: that would be a call of `memset`, and one frame more of the few that there are.
+type Scratch = UnsafeCell<MaybeUninit<[u64; SCRATCH / 8]>>;
+
 /// The frame, read through the kernel: all of it, however many buffers it is in, and slower.
 pub(crate) struct Far {
     ctx: *mut xdp_md,
     /// What the kernel copies to and from. One for all reads, since each would have its own room on the stack.
-    scratch: UnsafeCell<[u64; SCRATCH / 8]>,
+    scratch: Scratch,
 }
 
 impl Far {
@@ -204,7 +211,7 @@ impl Far {
     pub(crate) const fn new(ctx: *mut xdp_md) -> Self {
         Self {
             ctx,
-            scratch: UnsafeCell::new([0; SCRATCH / 8]),
+            scratch: UnsafeCell::new(MaybeUninit::uninit()),
         }
     }
 
@@ -249,10 +256,9 @@ impl Far {
     pub(crate) fn load(&self, offset: usize, length: usize) -> Option<[u64; SCRATCH / 8]> {
         let length = bounded(length)?;
         // SAFETY: the scratch is this function's alone until the helper has filled it.
-        words::clear(unsafe { &mut *self.scratch.get() });
+        let words = words::zero(unsafe { &mut *self.scratch.get() });
         self.fetch(offset, length)?;
-        // SAFETY: nothing writes the scratch meanwhile.
-        Some(unsafe { self.scratch.get().read() })
+        Some(*words)
     }
 
     /// Overwrites what is at `offset` with `value`.
@@ -268,6 +274,9 @@ impl Far {
     #[inline(always)]
     pub(crate) fn copy(&mut self, from: usize, to: usize, length: usize) -> Option<()> {
         let length = bounded(length)?;
+        // The verifier does not see that what is read is no more than what was written.
+        // SAFETY: as in `load`.
+        words::zero(unsafe { &mut *self.scratch.get() });
         self.fetch(from, length)?;
         self.flush(to, length)
     }
@@ -290,7 +299,49 @@ impl Frame for Far {
         Some(unsafe { self.scratch.get().cast::<[u8; N]>().read() })
     }
 
-    parts!(gate_far_inner, gate_far_extensions);
+    parts!(gate_far_inner, gate_far_extensions, gate_source_route);
+}
+
+/// A frame in a socket buffer, read through the kernel, from its link-layer header on: after XDP in generic mode the kernel can forget how
+/// long that is (`skb_pp_cow_data` in `net/core/skbuff.c` copies all of a socket buffer but `mac_len`), and what a program is shown then
+/// begins behind it. Where the VLAN tag was taken off, it is not in the frame.
+pub(crate) struct Skb {
+    ctx: *mut __sk_buff,
+    scratch: Scratch,
+}
+
+impl Skb {
+    #[inline(always)]
+    pub(crate) const fn new(ctx: *mut __sk_buff) -> Self {
+        Self {
+            ctx,
+            scratch: UnsafeCell::new(MaybeUninit::uninit()),
+        }
+    }
+}
+
+impl Frame for Skb {
+    #[inline(always)]
+    fn read<const N: usize>(&self, offset: usize) -> Option<[u8; N]> {
+        const { assert!(N <= SCRATCH) };
+        // SAFETY: the helper writes N octets, or fails, and the verifier refuses a program that has no room for them.
+        let outcome = unsafe {
+            helpers::generated::bpf_skb_load_bytes_relative(
+                self.ctx.cast(),
+                offset as u32,
+                self.scratch.get().cast(),
+                N as u32,
+                BPF_HDR_START_MAC,
+            )
+        };
+        if outcome != 0 {
+            return None;
+        }
+        // SAFETY: N bytes were written, and nothing writes the scratch meanwhile.
+        Some(unsafe { self.scratch.get().cast::<[u8; N]>().read() })
+    }
+
+    parts!(gate_skb_inner, gate_skb_extensions, gate_skb_source_route);
 }
 
 /// # Safety
@@ -311,21 +362,28 @@ unsafe extern "C" fn gate_network(
     parse::network(&Near::new(ctx), packet(place, limit), flow) as u32
 }
 
-/// Whether IPv4 options have a source route. Through the kernel, for whatever frame: of forty steps of uneven length, each of
-/// which would read the packet directly, the verifier sees too many combinations.
-///
-/// # Safety
-///
-/// `ctx` is the context that the kernel handed to the program.
-#[unsafe(no_mangle)]
-#[inline(never)]
-unsafe extern "C" fn gate_source_route(ctx: *mut xdp_md, start: u64, end: u64) -> u32 {
-    let options = Options {
-        start: start as usize & PLACE,
-        end: end as usize & PLACE,
+macro_rules! source_route_function {
+    ($frame:ident, $context:ident, $source_route:ident) => {
+        /// Whether IPv4 options have a source route. Through the kernel, for whatever frame: of forty steps of uneven length, each of
+        /// which would read the packet directly, the verifier sees too many combinations.
+        ///
+        /// # Safety
+        ///
+        /// `ctx` is the context that the kernel handed to the program.
+        #[unsafe(no_mangle)]
+        #[inline(never)]
+        unsafe extern "C" fn $source_route(ctx: *mut $context, start: u64, end: u64) -> u32 {
+            let options = Options {
+                start: start as usize & PLACE,
+                end: end as usize & PLACE,
+            };
+            parse::source_route(&$frame::new(ctx), options).into()
+        }
     };
-    parse::source_route(&Far::new(ctx), options).into()
 }
 
-part_functions!(Near, gate_inner, gate_extensions);
-part_functions!(Far, gate_far_inner, gate_far_extensions);
+source_route_function!(Far, xdp_md, gate_source_route);
+source_route_function!(Skb, __sk_buff, gate_skb_source_route);
+part_functions!(Near, xdp_md, gate_inner, gate_extensions);
+part_functions!(Far, xdp_md, gate_far_inner, gate_far_extensions);
+part_functions!(Skb, __sk_buff, gate_skb_inner, gate_skb_extensions);

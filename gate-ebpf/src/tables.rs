@@ -2,7 +2,11 @@
 
 use gate_common::{
     Addr,
-    abi::{BucketKey, GenerationWord, Interface, InterfaceKey, List, Rule, Settings},
+    abi::{
+        BucketKey, FlowKey, FlowTag, GenerationWord, Interface, InterfaceKey, List, Rule, Settings,
+        State,
+    },
+    carry::Tags,
     decide::Tables,
     table::{self, Line, Lines},
 };
@@ -12,6 +16,7 @@ use crate::{limits, maps};
 /// The generation in one slot of the maps.
 pub(crate) struct Generation {
     slot: u32,
+    number: u32,
     settings: Option<&'static Settings>,
 }
 
@@ -21,6 +26,7 @@ impl Generation {
         let slot = word.slot();
         Self {
             slot,
+            number: word.number(),
             settings: if word.number() == 0 {
                 None
             } else {
@@ -44,6 +50,18 @@ impl Generation {
         self.slot
     }
 
+    /// The settings, by which a class shows.
+    #[inline(always)]
+    pub(crate) const fn shown(&self) -> Option<&'static Settings> {
+        self.settings
+    }
+
+    /// Whether any class shows.
+    #[inline(always)]
+    pub(crate) fn shows(&self) -> bool {
+        self.settings.is_some_and(|settings| settings.shows != 0)
+    }
+
     /// Whether the operator wants sources counted one by one.
     #[inline(always)]
     pub(crate) fn counts_sources(&self) -> bool {
@@ -60,9 +78,16 @@ impl Tables for Generation {
 
     #[inline(always)]
     fn interface(&self, key: InterfaceKey) -> Option<Interface> {
-        let inner = maps::INTERFACES.get(self.slot)?;
+        let [placed] = maps::INTERFACES.get_value(self.slot, &key.place())?;
+        if placed.key == key {
+            return Some(placed.interface);
+        }
+        if placed.key.index == 0 {
+            return None;
+        }
+        let displaced = maps::DISPLACED.get(self.slot)?;
         // SAFETY: a generation's maps are not written while programs can see them.
-        unsafe { inner.get(key) }.map(|[it]| *it)
+        unsafe { displaced.get(key) }.map(|[it]| *it)
     }
 
     #[inline(always)]
@@ -97,8 +122,22 @@ impl Tables for Generation {
     }
 
     #[inline(always)]
-    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
-        limits::take(self.slot, &key, now_ns)
+    fn bypass_until_ns(&self) -> u64 {
+        maps::state(State::Bypass)
+    }
+
+    #[inline(always)]
+    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool {
+        limits::take(self.slot, &key, monotonic_ns)
+    }
+}
+
+impl Tags for Generation {
+    #[inline(always)]
+    fn tag(&self, key: &FlowKey) -> Option<FlowTag> {
+        // SAFETY: an entry that another CPU replaces meanwhile is this connection's again, or is another connection's of this instant.
+        let tag = unsafe { maps::FLOWS.get(key) }?;
+        (tag.generation == self.number).then_some(*tag)
     }
 }
 
