@@ -80,15 +80,15 @@ pub struct Reply {
     pub frame: Option<Vec<u8>>,
 }
 
-/// The answer to `frame`, which `flow` was read from and `decision` refused at `now_ns`; nothing if none is wanted.
+/// The answer to `frame`, which `flow` was read from and `decision` refused at `monotonic_ns`; nothing if none is wanted.
 pub fn reply<T: Tables>(
     frame: &[u8],
     flow: &Flow,
     decision: &Decision,
     tables: &T,
-    now_ns: u64,
+    monotonic_ns: u64,
 ) -> Option<Reply> {
-    let made = answer::due(decision, tables, now_ns)?.and_then(|answer| {
+    let made = answer::due(decision, tables, monotonic_ns)?.and_then(|answer| {
         let from = tables
             .settings()
             .map_or(Addr::UNSPECIFIED, |settings| answer::source(settings, flow));

@@ -2,10 +2,11 @@
 
 use std::{collections::BTreeMap, io, path::Path};
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
-    attach,
+    attach::{self, Tolerance},
     config::{Answers, Limit},
     error::Error,
     floor,
@@ -13,10 +14,10 @@ use crate::{
     kernel::{self, Gate},
     load::{Base, Loaded, Source, load},
     object::OBJECT,
-    pins::Pins,
+    pins::{Pins, Readers},
     privilege,
     progress::Progress,
-    report::{Report, Table},
+    report::{Observed, Report, Table, observed},
     sys::{devices, strips_vlans},
 };
 
@@ -36,7 +37,11 @@ pub struct Checked {
     /// How many answers refused clients get.
     pub answers: Answers,
     /// The classes, in the order of their numbers.
-    pub classes: Vec<String>,
+    pub classes: Vec<manifest::Class>,
+    /// What of it would only be observed.
+    pub observed: Vec<Observed>,
+    /// The group of the system whose members may read tags.
+    pub readers: Option<String>,
     /// The country databases.
     pub databases: Vec<manifest::Database>,
     /// What their licences ask for.
@@ -70,6 +75,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
     let Loaded {
         mut config, plan, ..
     } = loaded?;
+    let readers = Readers::of(&config)?;
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     floor::check()?;
     let kernel = match privilege::check() {
@@ -79,7 +85,8 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
                 pins.check_ownership()?;
                 kernel::check_pins(OBJECT, pins)?;
             }
-            attach::targets(&config, &devices, pins)?;
+            let wanted: Vec<_> = config.wanted().collect();
+            attach::targets(&wanted, &devices, pins, Tolerance::Known(&[]))?;
             let mut gate = Gate::private(OBJECT)?;
             let info = gate.program()?.info().ok();
             Some(KernelCheck {
@@ -94,6 +101,8 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
     };
     let warnings = attach::check_stripped(&config, &devices, strips_vlans)?;
     config.warnings.extend(warnings);
+    let warning = readers.warning(&config, pins)?;
+    config.warnings.extend(warning);
     let Plan { manifest, .. } = plan;
     let pools = manifest
         .pools
@@ -106,6 +115,7 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
             answer: named.answer.clone(),
             prefixes: pool.prefixes.len(),
         });
+    let observed = observed(&manifest, Timestamp::now());
     Ok(Checked {
         warnings: config.warnings.iter().map(ToString::to_string).collect(),
         kernel,
@@ -113,11 +123,9 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
         interfaces: manifest.interfaces,
         throttle: config.port25.throttle,
         answers: config.answers,
-        classes: manifest
-            .classes
-            .into_iter()
-            .map(|class| class.name)
-            .collect(),
+        observed,
+        classes: manifest.classes,
+        readers: manifest.readers,
         databases: manifest.databases,
         attribution: manifest.attribution,
         lists: manifest.lists,
@@ -165,8 +173,19 @@ impl Report for Checked {
         if let Some(throttle) = &self.throttle {
             writeln!(out, "throttle    {throttle}")?;
         }
-        if !self.classes.is_empty() {
-            writeln!(out, "classes     {}", self.classes.join(", "))?;
+        for it in &self.classes {
+            let limit = match (&it.action, &it.connections) {
+                (None, _) => "exempt".to_owned(),
+                (Some(_), None) => "no limit".to_owned(),
+                (Some(action), Some(limit)) => format!("{action}, connections {limit}"),
+            };
+            writeln!(out, "class       {}: {limit}", it.name)?;
+        }
+        for it in &self.observed {
+            writeln!(out, "observed    {it}")?;
+        }
+        if let Some(group) = &self.readers {
+            writeln!(out, "readers     members of the group {group}")?;
         }
         for it in &self.databases {
             writeln!(

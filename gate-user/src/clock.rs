@@ -11,6 +11,11 @@ pub fn monotonic_ns() -> nix::Result<u64> {
     nanoseconds(ClockId::CLOCK_MONOTONIC)
 }
 
+/// `CLOCK_MONOTONIC` as of the last timer interrupt, which is what the program goes by, in nanoseconds.
+pub fn monotonic_coarse_ns() -> nix::Result<u64> {
+    nanoseconds(ClockId::CLOCK_MONOTONIC_COARSE)
+}
+
 /// What to add to `CLOCK_MONOTONIC` for UNIX time, in nanoseconds, wrapping.
 pub fn wall_offset_ns() -> nix::Result<u64> {
     Ok(nanoseconds(ClockId::CLOCK_REALTIME)?.wrapping_sub(monotonic_ns()?))

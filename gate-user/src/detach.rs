@@ -4,13 +4,15 @@ use std::io;
 
 use serde::Serialize;
 
-use crate::{control, error::Error, pins::Pins, report::Report};
+use crate::{attach, control, error::Error, pins::Pins, report::Report};
 
 /// What was removed.
 #[derive(Debug, Serialize)]
 pub struct Detached {
     /// The interfaces on which nothing is judged any more.
     pub interfaces: Vec<String>,
+    /// The interfaces on which no skb mark is set any more.
+    pub marks: Vec<String>,
     /// The directory of the pins.
     pub pins: std::path::PathBuf,
 }
@@ -26,9 +28,11 @@ pub fn detach(pins: &Pins) -> Result<Detached, Error> {
     pins.check_version()?;
     control::clean_up(pins)?;
     let interfaces = pins.linked()?;
+    let marks = attach::unmark(pins)?;
     pins.remove_all()?;
     Ok(Detached {
         interfaces,
+        marks,
         pins: pins.root().to_owned(),
     })
 }
@@ -40,6 +44,9 @@ impl Report for Detached {
                 out,
                 "{interface}: detached, nothing is judged on it any more"
             )?;
+        }
+        for interface in &self.marks {
+            writeln!(out, "{interface}: no skb mark is set on it any more")?;
         }
         writeln!(
             out,

@@ -1,16 +1,20 @@
 //! Everything that can go wrong, and what it means for the exit code.
 
 use crate::{
-    attach::AttachError,
+    attach::{AttachError, MarkError},
+    bypass::WantedError,
     config::ConfigError,
     control::ControlError,
+    explain::ExplainError,
     file::FileError,
     generation::{ListError, PlanError, manifest::ManifestError},
     geoip::{Cause, GeoipError},
     guard::GuardError,
+    judge::InstanceError,
     kernel::KernelError,
     pins::PinsError,
     replay::ReplayError,
+    tags::TagError,
 };
 
 /// The exit codes of every command.
@@ -56,6 +60,9 @@ pub enum Error {
     /// An interface cannot have the program.
     #[error(transparent)]
     Attach(#[from] AttachError),
+    /// The program that sets the skb mark cannot be taken off.
+    #[error(transparent)]
+    Mark(#[from] MarkError),
     /// The kernel lacks what the program needs.
     #[error("this kernel is Linux {major}.{minor}; the gate needs Linux 6.1 or later")]
     OldKernel {
@@ -64,12 +71,45 @@ pub enum Error {
         /// Its second number.
         minor: u32,
     },
+    /// A bypass cannot be had.
+    #[error(transparent)]
+    Bypass(#[from] WantedError),
     /// The daemon cannot be asked, or cannot be made to listen.
     #[error(transparent)]
     Control(#[from] ControlError),
     /// A capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// There is no generation to go back to.
+    #[error("{pins}: no generation is kept that generation {generation} could be rolled back to", pins = pins.display())]
+    NoWayBack {
+        /// Where it was looked for.
+        pins: std::path::PathBuf,
+        /// The generation in force.
+        generation: u32,
+    },
+    /// What is in force has to be confirmed first.
+    #[error(
+        "generation {generation} waits for a confirmation until {until:.0}; nothing else is put in force before"
+    )]
+    Unconfirmed {
+        /// The generation.
+        generation: u32,
+        /// Until when.
+        until: jiff::Timestamp,
+    },
+    /// Nothing waits for a confirmation.
+    #[error("generation {generation} waits for no confirmation")]
+    NothingToConfirm {
+        /// The generation in force.
+        generation: u32,
+    },
+    /// The program in the kernel contradicts itself.
+    #[error(transparent)]
+    Instance(#[from] InstanceError),
+    /// The gate in force cannot be asked about a packet.
+    #[error(transparent)]
+    Explain(#[from] ExplainError),
     /// There is no daemon to ask.
     #[error("{pins}: no gate daemon runs here{}", if config.is_some() { "; the gate itself stays in force" } else { "" }, pins = pins.display())]
     NoDaemon {
@@ -101,6 +141,9 @@ pub enum Error {
         /// Where it was looked for.
         pins: std::path::PathBuf,
     },
+    /// Tags cannot be read.
+    #[error(transparent)]
+    Tags(#[from] TagError),
     /// A connection has no tag.
     #[error(
         "{connection}: no tag: not a submission connection that this gate saw, or one too long ago"
@@ -140,12 +183,18 @@ impl Error {
                 ..
             })
             | Self::Plan(PlanError::List(ListError::Wrong { .. })) => Exit::Failed,
-            Self::Config(_) | Self::Geoip(_) | Self::File(_) | Self::Guard(_) | Self::Plan(_) => {
-                Exit::Usage
-            }
+            Self::Config(_)
+            | Self::Geoip(_)
+            | Self::File(_)
+            | Self::Guard(_)
+            | Self::Plan(_)
+            | Self::Bypass(_)
+            | Self::Unconfirmed { .. } => Exit::Usage,
             Self::NoDaemon { .. } => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
             Self::Replay(error) => error.exit(),
+            Self::Instance(error) => error.exit(),
+            Self::Explain(error) => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
                 | PinsError::Locked { .. }
@@ -153,15 +202,20 @@ impl Error {
                 | PinsError::OtherVersion { .. },
             )
             | Self::Kernel(KernelError::Incompatible { .. })
+            | Self::Tags(TagError::OtherVersion { .. })
             | Self::Attach(AttachError::Foreign { .. }) => Exit::Conflict,
             Self::Pins(_)
             | Self::Kernel(_)
             | Self::Attach(_)
+            | Self::Mark(_)
             | Self::Control(_)
             | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
             | Self::NotLoaded { .. }
+            | Self::NoWayBack { .. }
+            | Self::NothingToConfirm { .. }
+            | Self::Tags(_)
             | Self::NoTag { .. }
             | Self::System { .. } => Exit::Failed,
         }
@@ -183,8 +237,13 @@ impl Error {
                  `gate run --force --config FILE` where no daemon runs"
                     .to_owned(),
             ),
+            Self::Bypass(_) => {
+                Some("for example `gate bypass --for 30m --reason \"ticket 4711\"`".to_owned())
+            }
             Self::Control(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
+            Self::Instance(error) => Some(error.hint()),
+            Self::Explain(error) => Some(error.hint()),
             Self::NoDaemon { config, .. } => Some(format!(
                 "start one with `gate run --config {}`",
                 config
@@ -194,11 +253,25 @@ impl Error {
             Self::Plan(error) => Some(error.hint()),
             Self::Pins(error) => Some(error.hint()),
             Self::Kernel(error) => Some(error.hint()),
+            Self::Tags(error) => Some(error.hint()),
             Self::Attach(error) => Some(error.hint()),
+            Self::Mark(error) => Some(error.hint()),
             Self::OldKernel { .. } => {
                 Some("Debian 12 and later have one; `uname -r` shows the one that runs".to_owned())
             }
             Self::Privilege { .. } => Some("run it as root, for example with sudo".to_owned()),
+            Self::NoWayBack { .. } => Some(
+                "put the configuration or the data from before in place, then `gate reload`, before which what waits for a confirmation wants \
+                 `gate reload --confirmed`; the next change keeps a way back"
+                    .to_owned(),
+            ),
+            Self::Unconfirmed { .. } => Some(
+                "`gate reload --confirmed` keeps it, `gate rollback` goes back now".to_owned(),
+            ),
+            Self::NothingToConfirm { .. } => Some(
+                "it was confirmed or taken back already, or was no `gate reload --confirm`; `gate status` shows what is in force"
+                    .to_owned(),
+            ),
             Self::NotLoaded { .. } => Some("start it with `gate run --config FILE`".to_owned()),
             Self::NoTag { .. } => {
                 Some("`gate lookup ADDRESS` says what class the source address has now".to_owned())

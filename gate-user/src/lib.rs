@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod attach;
+pub mod bypass;
 pub mod capture;
 pub mod change;
 pub mod check;
@@ -12,19 +13,25 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod detach;
+pub mod diff;
 mod error;
+pub mod explain;
 pub mod file;
 pub mod floor;
 pub mod generation;
 pub mod geoip;
 pub mod guard;
+pub mod judge;
 pub mod kernel;
 mod lists;
 pub mod load;
+pub mod marking;
+pub mod matrix;
 pub mod memory;
 pub mod object;
 #[cfg(feature = "log")]
 pub mod packet_log;
+pub mod person;
 pub mod pins;
 pub mod privilege;
 mod progress;
@@ -33,6 +40,7 @@ pub mod report;
 pub mod run;
 pub mod sys;
 pub mod table;
+pub mod tags;
 pub mod view;
 pub mod watch;
 

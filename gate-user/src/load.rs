@@ -49,7 +49,9 @@ pub enum Source<'a> {
 }
 
 impl Source<'_> {
-    fn path(&self) -> &Path {
+    /// The file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
         match self {
             Self::Named(path) | Self::Again(path) | Self::Kept { path, .. } => path,
         }

@@ -2,17 +2,29 @@
 //!
 //! ```text
 //! DIR/                      locked by whoever changes anything below
-//!   v4/                     one directory a version of the map ABI
+//!   v5/                     one directory a version of the map ABI
 //!     maps/NAME             state maps and maps of maps
 //!     program               the XDP program
 //!     links/INTERFACE       one link an interface; link:ID while names change, or once another one has the name
+//!     marks/INDEX           the TCX link of the program that sets the skb mark, by the interface's index; where there is a filter of clsact
+//!                           instead: a symbolic link to `clsact`, or to `made-clsact` if the gate made that
 //!     tracepoints/NAME      the link of the program that counts answers that failed to leave; NAME:next for an instant
-//!     generations/7/NAME    the tables of generation 7, read-only
+//!     notes/NAME              what people asked of the gate, in maps of text; NAME:next for an instant
+//!     generations/7/NAME    the tables of generation 7, read-only: the one in force, and the one that a rollback goes back to
 //!     current               -> generations/7
 //!     control               -> the daemon's control socket, which is elsewhere
 //! ```
 //!
+//! All of it is its owner's; some of it is for [`Readers`] as well.
+//!
 //! What is here is the truth about what runs; there is no other state.
+
+mod error;
+mod marks;
+mod notes;
+mod readers;
+#[cfg(test)]
+mod tests;
 
 use std::{
     ffi::OsStr,
@@ -32,15 +44,24 @@ use nix::{
     unistd::Uid,
 };
 
-use crate::sys::{TracepointLink, XdpLink};
+pub use self::{
+    error::PinsError,
+    notes::Note,
+    readers::{Blocked, Readers},
+};
+use crate::sys::{TcxLink, TracepointLink, XdpLink};
 
 /// How often, and how long apart, a held lock is tried again: `status` holds it for an instant to see whether a daemon
 /// does.
 const TRIES: u32 = 20;
 const PAUSE: Duration = Duration::from_millis(25);
 
-/// The permissions of the directory.
+/// The permissions of directories that are nobody else's business.
 const PRIVATE: u32 = 0o700;
+/// Those of directories that [`Readers`] may go through.
+const TRAVERSABLE: u32 = 0o710;
+/// Everything that permissions say.
+const ALL: u32 = 0o7777;
 /// Permissions that the directory must not have.
 const OTHERS_WRITE: u32 = 0o022;
 
@@ -56,95 +77,6 @@ pub struct Lock {
     _flock: Flock<File>,
     /// Whether the directory was made for it.
     made_directory: bool,
-}
-
-/// What is wrong with the directory of the pins.
-#[derive(Debug, thiserror::Error)]
-pub enum PinsError {
-    /// The file system is not bpffs.
-    #[error("{path}: not on a BPF file system", path = path.display())]
-    NotBpffs {
-        /// The directory looked at.
-        path: PathBuf,
-    },
-    /// Others can change what is in the directory.
-    #[error("{path}: the directory belongs to somebody else, or others may write to it", path = path.display())]
-    Unsafe {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// Somebody else is changing what is pinned.
-    #[error("{path}: another gate holds the lock", path = path.display())]
-    Locked {
-        /// The directory.
-        path: PathBuf,
-    },
-    /// An operation on the directory or on a file in it failed.
-    #[error("{path}: cannot {action}: {error}", path = path.display())]
-    Io {
-        /// What was tried.
-        action: &'static str,
-        /// On what.
-        path: PathBuf,
-        /// What the kernel said.
-        error: io::Error,
-    },
-    /// Something that the gate did not put there.
-    #[error("{path}: not a pin of the gate", path = path.display())]
-    Foreign {
-        /// The file.
-        path: PathBuf,
-    },
-    /// Pins of another version of the map ABI.
-    #[error("{path}: pins of a gate with another map ABI than this one's version {ABI_VERSION}", path = path.display())]
-    OtherVersion {
-        /// The directory.
-        path: PathBuf,
-    },
-}
-
-impl PinsError {
-    fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |error| Self::Io {
-            action,
-            path,
-            error,
-        }
-    }
-
-    /// What to do about it.
-    #[must_use]
-    pub fn hint(&self) -> String {
-        match self {
-            Self::NotBpffs { .. } => {
-                "mount one with `mount -t bpf bpf /sys/fs/bpf`, or name one with --pins".to_owned()
-            }
-            Self::Locked { path } => {
-                format!(
-                    "a gate daemon runs already: `fuser {path}` shows it; stop it first",
-                    path = path.display()
-                )
-            }
-            Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
-                "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".to_owned()
-            }
-            Self::Io { .. } => {
-                "look at the directory with `ls -la`; it must be on bpffs and writable".to_owned()
-            }
-            Self::Unsafe { path } => format!(
-                "find out who made it; `rm -r {path}` if it is nobody's, or name another directory with --pins",
-                path = path.display()
-            ),
-            Self::Foreign { path } => format!(
-                "find out who pinned it; remove it with `rm {path}`, or name another directory with --pins",
-                path = path.display()
-            ),
-            Self::OtherVersion { .. } => {
-                "run `gate detach` of the version that made them, then start again".to_owned()
-            }
-        }
-    }
 }
 
 impl Pins {
@@ -327,6 +259,10 @@ impl Pins {
                 path: self.root.clone(),
             });
         }
+        // Readers of the generation in force go on reading; who can list the directory could lock it.
+        if found.mode() & ALL == TRAVERSABLE {
+            return Ok(());
+        }
         fs::set_permissions(&self.root, Permissions::from_mode(PRIVATE))
             .map_err(PinsError::io("change the permissions of", &self.root))
     }
@@ -376,7 +312,9 @@ impl Pins {
             self.maps(),
             self.program(),
             self.links(),
+            self.marks(),
             self.tracepoints(),
+            self.notes(),
             self.generations(),
             self.current(),
             self.next(),
@@ -396,6 +334,13 @@ impl Pins {
         {
             return Err(PinsError::Foreign { path });
         }
+        if self.marks().is_dir()
+            && let Some(path) = list(&self.marks())?
+                .into_iter()
+                .find(|path| !path.is_symlink() && TcxLink::open(path).is_err())
+        {
+            return Err(PinsError::Foreign { path });
+        }
         if self.tracepoints().is_dir()
             && let Some(path) = list(&self.tracepoints())?
                 .into_iter()
@@ -411,10 +356,11 @@ impl Pins {
         for path in [
             self.maps(),
             self.links(),
+            self.marks(),
             self.tracepoints(),
             self.generations(),
         ] {
-            fs::create_dir_all(&path).map_err(PinsError::io("make the directory", &path))?;
+            make_private(&path)?;
         }
         Ok(())
     }
@@ -460,7 +406,7 @@ impl Pins {
         fs::rename(&new, &current).map_err(PinsError::io("replace", &current))
     }
 
-    /// The numbers of the generations that have tables here: usually the one in force.
+    /// The numbers of the generations that have tables here: the one in force, and usually the one before.
     pub fn pinned_generations(&self) -> Result<Vec<u32>, PinsError> {
         if !self.generations().is_dir() {
             return Ok(Vec::new());
@@ -474,15 +420,15 @@ impl Pins {
     pub fn create_generation(&self, number: u32) -> Result<PathBuf, PinsError> {
         let path = self.generation(number);
         remove_tree(&path)?;
-        fs::create_dir_all(&path).map_err(PinsError::io("make the directory", &path))?;
+        make_private(&path)?;
         Ok(path)
     }
 
-    /// Unpins the tables of every generation but one.
-    pub fn remove_other_generations(&self, number: u32) -> Result<(), PinsError> {
-        let keep = self.generation(number);
+    /// Unpins the tables of every generation but these.
+    pub fn remove_other_generations(&self, numbers: &[u32]) -> Result<(), PinsError> {
+        let keep: Vec<PathBuf> = numbers.iter().map(|it| self.generation(*it)).collect();
         for path in list(&self.generations())? {
-            if path != keep {
+            if !keep.contains(&path) {
                 remove_tree(&path)?;
             }
         }
@@ -511,7 +457,9 @@ impl Pins {
     pub fn remove_all_but_root(&self) -> Result<(), PinsError> {
         for path in [
             self.links(),
+            self.marks(),
             self.tracepoints(),
+            self.notes(),
             self.current(),
             self.next(),
             self.control(),
@@ -524,6 +472,15 @@ impl Pins {
         }
         Ok(())
     }
+}
+
+/// Makes a directory, and those above it, for its owner only; [`Readers`] let others in.
+fn make_private(path: &Path) -> Result<(), PinsError> {
+    let mut builder = DirBuilder::new();
+    builder.recursive(true).mode(PRIVATE);
+    builder
+        .create(path)
+        .map_err(PinsError::io("make the directory", path))
 }
 
 fn list(directory: &Path) -> Result<Vec<PathBuf>, PinsError> {
@@ -570,24 +527,4 @@ fn encode(interface: &str) -> String {
 
 fn decode(file: &str) -> String {
     file.replace("%2e", ".").replace("%25", "%")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn interface_names_come_back() {
-        for name in ["eth0", "eth0.100", "a%2e", "%", "..", "x%25y.z"] {
-            let file = encode(name);
-            assert!(!file.contains('.'), "{file}");
-            assert_eq!(decode(&file), name);
-        }
-    }
-
-    #[test]
-    fn a_directory_elsewhere_is_refused() {
-        let pins = Pins::new(Path::new("/proc/gate")).unwrap();
-        assert!(matches!(pins.lock(), Err(PinsError::NotBpffs { .. })));
-    }
 }

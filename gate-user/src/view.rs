@@ -46,19 +46,13 @@ impl View {
         with_current(pins, Self::pinned)
     }
 
-    fn pinned(directory: &Path) -> Result<Self, Error> {
-        let path = directory.join(maps::RULES);
-        let rules =
-            Map::open(&path, Access::Read).map_err(|error| KernelError::Open { path, error })?;
-        let rules = (0..rules.spec().max_entries)
-            .map(|number| rules.lookup(&number).map(Option::unwrap_or_default))
-            .collect::<Result<_, _>>()
-            .map_err(Error::system("read the rules of the loaded generation"))?;
+    /// The generation pinned in `directory`.
+    pub fn pinned(directory: &Path) -> Result<Self, Error> {
         Ok(Self {
             manifest: kernel::manifest(directory)?,
             loaded: true,
             settings: settings(directory)?,
-            rules,
+            rules: rules(directory)?,
             lists: kernel::lists(directory)?,
             source_map: kernel::source_map(directory)?,
             countries: OnceCell::new(),
@@ -102,6 +96,12 @@ impl View {
         self.source_map.covering(list, addr).into_iter().next()
     }
 
+    /// Every run of a list.
+    #[must_use]
+    pub fn runs(&self, list: List) -> Runs {
+        self.lists.table(list).runs()
+    }
+
     /// The largest network around `addr` that has the same country everywhere; nothing where no database knows one.
     #[must_use]
     pub fn network(&self, addr: Addr) -> Option<Prefix> {
@@ -121,6 +121,17 @@ pub fn settings(directory: &Path) -> Result<Settings, Error> {
     found.ok_or_else(|| Error::NotLoaded {
         pins: directory.to_owned(),
     })
+}
+
+/// The rules of the generation whose tables are pinned in `directory`.
+pub fn rules(directory: &Path) -> Result<Vec<Rule>, Error> {
+    let path = directory.join(maps::RULES);
+    let rules =
+        Map::open(&path, Access::Read).map_err(|error| KernelError::Open { path, error })?;
+    (0..rules.spec().max_entries)
+        .map(|number| rules.lookup(&number).map(Option::unwrap_or_default))
+        .collect::<Result<_, _>>()
+        .map_err(Error::system("read the rules of the loaded generation"))
 }
 
 /// The directory of the generation in force: of the one that the program runs, whatever `current` points to.
@@ -179,6 +190,11 @@ impl Tables for View {
 
     fn country(&self, source: Addr) -> Option<u32> {
         self.lists.number(List::Countries, source)
+    }
+
+    /// Addresses are looked up, not packets judged.
+    fn bypass_until_ns(&self) -> u64 {
+        0
     }
 
     /// Addresses are looked up, not packets judged.

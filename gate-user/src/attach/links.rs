@@ -7,21 +7,69 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::{AttachError, Target};
+use super::{Absent, AttachError, Target, Targets};
 use crate::{
     pins::Pins,
     sys::{Device, XdpLink},
 };
 
 /// A link and the name of its pin.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pinned {
-    pub(super) name: String,
-    pub(super) link: XdpLink,
+#[derive(Clone, Debug)]
+struct Pinned {
+    name: String,
+    link: XdpLink,
+}
+
+/// A link of the gate, and where it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Placed<'d> {
+    /// The link.
+    pub link: XdpLink,
+    /// The device that it is on; nothing if that is gone, or in another network namespace.
+    pub device: Option<&'d Device>,
+}
+
+impl Placed<'_> {
+    /// Whether it is on a device of another network namespace.
+    #[must_use]
+    pub fn is_elsewhere(&self) -> bool {
+        self.device.is_none() && self.link.interface != 0
+    }
+}
+
+/// The gate's links by the names of their pins.
+pub fn placed<'d>(
+    devices: &'d [Device],
+    pins: &Pins,
+) -> Result<BTreeMap<String, Placed<'d>>, AttachError> {
+    Ok(place(devices, pinned(pins)?))
+}
+
+/// A link tells the index of its device, and not the namespace in which that is its index: two links can tell the same one, of which only one can be
+/// on the device that has it here. That is the one with the name of the device, whose pin was named after it, or whoever was there first.
+fn place(devices: &[Device], links: Vec<Pinned>) -> BTreeMap<String, Placed<'_>> {
+    let on = |device: &Device| {
+        let here = |it: &&Pinned| {
+            let runs = device.xdp.is_some_and(|xdp| xdp.program == it.link.program);
+            it.link.interface == device.index && runs
+        };
+        let first = |it: &&Pinned| (it.name != device.name, it.link.id);
+        let link = links.iter().filter(here).min_by_key(first)?;
+        Some(link.link.id)
+    };
+    let homes: BTreeMap<u32, &Device> = devices
+        .iter()
+        .filter_map(|device| Some((on(device)?, device)))
+        .collect();
+    let place = |Pinned { name, link }| {
+        let device = homes.get(&link.id).copied();
+        (name, Placed { link, device })
+    };
+    links.into_iter().map(place).collect()
 }
 
 /// The gate's links.
-pub(super) fn pinned(pins: &Pins) -> Result<Vec<Pinned>, AttachError> {
+fn pinned(pins: &Pins) -> Result<Vec<Pinned>, AttachError> {
     let open = |name: String| match XdpLink::open(&pins.link(&name)) {
         Ok(link) => Ok(Pinned { name, link }),
         Err(error) => Err(AttachError::Link {
@@ -54,7 +102,7 @@ impl Places {
 pub fn arrange(targets: &[Target], pins: &Pins) -> Result<(), AttachError> {
     let linked = targets
         .iter()
-        .filter_map(|target| Some((target.link.as_ref()?.link.id, target.name.clone())));
+        .filter_map(|target| Some((target.link?, target.name.clone())));
     let taken = targets.iter().map(Target::name).collect();
     rename(&linked.collect(), &taken, pins)
 }
@@ -108,18 +156,23 @@ fn aside(id: u32) -> String {
 
 /// Takes the gate off everything that is no target, whose pins are arranged; returns the names of those interfaces.
 pub fn detach_others(
-    targets: &[Target],
+    targets: &Targets,
     devices: &[Device],
     pins: &Pins,
 ) -> Result<Vec<String>, AttachError> {
     let mut detached = Vec::new();
-    for Pinned { name, link } in pinned(pins)? {
-        if targets.iter().any(|target| target.name == name) {
+    for (name, Placed { link, device }) in placed(devices, pins)? {
+        let is_target = targets.found.iter().any(|target| target.name == name);
+        let elsewhere = |it: &Absent| it.elsewhere && it.name == name;
+        if is_target || targets.missing.iter().any(elsewhere) {
             continue;
         }
         pins.remove(&pins.link(&name))?;
+        if targets.is_wanted(&name) {
+            // It was on nothing any more.
+            continue;
+        }
         if name == aside(link.id) {
-            let device = devices.iter().find(|it| it.index == link.interface);
             detached.extend(device.map(|it| it.name.clone()));
         } else {
             detached.push(name);
@@ -131,6 +184,55 @@ pub fn detach_others(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::sys::{AttachedXdp, XdpMode};
+
+    /// A device with this index and the program of the gate on it.
+    fn device(index: u32, name: &str) -> Device {
+        Device {
+            index,
+            name: name.to_owned(),
+            xdp: Some(AttachedXdp {
+                program: 9,
+                mode: XdpMode::Native,
+            }),
+            vlan_of: None,
+        }
+    }
+
+    #[test]
+    fn two_links_that_tell_one_index_are_on_one_device() {
+        let devices = [device(3, "acc-next"), device(4, "other")];
+        let link = |id, name: &str, interface, program| Pinned {
+            name: name.to_owned(),
+            link: XdpLink {
+                id,
+                program,
+                interface,
+            },
+        };
+        let links = vec![
+            // In another namespace, where its index is 3; it was made first.
+            link(1, "acc-home", 3, 9),
+            link(2, "acc-next", 3, 9),
+            // Renamed.
+            link(3, "acc-office", 4, 9),
+            // Another namespace, and what is on the device of that index here is another program.
+            link(4, "up-peer", 4, 8),
+            // Its device is gone.
+            link(5, "up-far", 0, 9),
+        ];
+        let placed = place(&devices, links);
+        let of = |name: &str| {
+            let it = &placed[name];
+            let device = it.device.map(|device| device.name.as_str());
+            (device, it.is_elsewhere())
+        };
+        assert_eq!(of("acc-home"), (None, true));
+        assert_eq!(of("acc-next"), (Some("acc-next"), false));
+        assert_eq!(of("acc-office"), (Some("other"), false));
+        assert_eq!(of("up-peer"), (None, true));
+        assert_eq!(of("up-far"), (None, false));
+    }
 
     /// Where the links are after `moves`, each of which must find its place free.
     fn moved(now: &[(u32, &str)], wanted: &[(u32, &str)], taken: &[&str]) -> Vec<(u32, String)> {

@@ -1,6 +1,7 @@
 //! The program on interfaces: by pinned BPF links, replaced in place, in a mode that is never a silent fallback.
 
 mod links;
+mod marks;
 mod stripped;
 mod unsent;
 
@@ -13,14 +14,14 @@ use aya::programs::{
     xdp::{XdpLink as AyaXdpLink, XdpMode as AyaXdpMode},
 };
 
-use self::links::{Pinned, pinned};
 pub use self::{
-    links::{Places, arrange, detach_others},
-    stripped::check_stripped,
+    links::{Placed, Places, arrange, detach_others, placed},
+    marks::{Hook, MarkError, mark, marked, put_on, unmark, unmarked},
+    stripped::{check_stripped, unseen_vlans},
     unsent::{Uncounted, UnsentError, count_unsent, uncounted},
 };
 use crate::{
-    config::{Config, InterfaceConfig, Mode},
+    config::{Config, Missing, Mode},
     error::whole,
     pins::{Pins, PinsError},
     sys::{Device, XdpMode},
@@ -38,7 +39,7 @@ pub enum AttachError {
         known: Vec<String>,
     },
     /// Somebody else's program is on it.
-    #[error("{interface}: another XDP program (id {program}{name}, {mode} mode) is attached", name = named(.name.as_ref()), mode = mode.name())]
+    #[error("{interface}: another XDP program (id {program}{name}, {mode} mode) is attached", name = described(.name.as_ref()), mode = mode.name())]
     Foreign {
         /// Its name.
         interface: String,
@@ -125,7 +126,9 @@ impl AttachError {
     #[must_use]
     pub fn hint(&self) -> String {
         match self {
-            Self::NoInterface { .. } => "check `name` under [[interface]]; `ip link` lists the interfaces".to_owned(),
+            Self::NoInterface { .. } => {
+                "check `name` under [[interface]]; `ip link` lists the interfaces. One that comes later may say `missing = \"wait\"`".to_owned()
+            }
             Self::Foreign { interface, program, .. } => format!(
                 "`bpftool prog show id {program}` says whose it is; `ip link set dev {interface} xdp off` removes one that was attached by ip"
             ),
@@ -151,8 +154,10 @@ pub struct Target {
     name: String,
     index: u32,
     mode: Mode,
-    /// The gate's link to it.
-    link: Option<Pinned>,
+    /// The kernel's number for the gate's link to it.
+    link: Option<u32>,
+    /// Whether that is pinned under its name.
+    settled: bool,
 }
 
 impl Target {
@@ -177,51 +182,167 @@ impl Target {
     /// Whether the gate is on it already, with a link that is pinned under its name.
     #[must_use]
     pub fn settled(&self) -> bool {
-        self.link.as_ref().is_some_and(|it| it.name == self.name)
+        self.settled
+    }
+}
+
+/// An interface that the gate is to be on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wanted<'n> {
+    /// Its name.
+    pub name: &'n str,
+    /// Which kind of XDP it gets.
+    pub mode: Mode,
+    /// What is to be done while it does not exist.
+    pub missing: Missing,
+}
+
+/// Which interfaces of a configuration may be missing.
+#[derive(Clone, Copy, Debug)]
+pub enum Tolerance<'a> {
+    /// Those that may wait, and these, which there were when the generation in force was made: what somebody just wrote may name an interface that
+    /// never was. One that was renamed is not missing, and would be opened.
+    Known(&'a [String]),
+    /// All: what is in force stays in force, whatever becomes of interfaces. One that was renamed keeps its program.
+    All,
+    /// All, and those on which the gate cannot be, which keep it off no other one: nobody is there who could do something about it.
+    Blocked,
+}
+
+/// The interfaces of a configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Targets {
+    /// Those that there are.
+    pub found: Vec<Target>,
+    /// Those that are missing.
+    pub missing: Vec<Absent>,
+    /// Those on which the gate cannot be, by name, and why.
+    pub blocked: BTreeMap<String, String>,
+}
+
+/// An interface that is missing.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Absent {
+    /// Its name.
+    pub name: String,
+    /// Whether the gate is on it nevertheless: it is in another network namespace.
+    pub elsewhere: bool,
+}
+
+impl Targets {
+    /// Whether the configuration names this interface, although the gate cannot be on it now.
+    fn is_wanted(&self, name: &str) -> bool {
+        self.blocked.contains_key(name) || self.missing.iter().any(|it| it.name == name)
+    }
+
+    /// The index of each, by name.
+    #[must_use]
+    pub fn indices(&self) -> BTreeMap<String, u32> {
+        let index = |target: &Target| (target.name.clone(), target.index);
+        self.found.iter().map(index).collect()
+    }
+
+    /// The index of the interface of this name; nothing if it is missing.
+    #[must_use]
+    pub fn index(&self, name: &str) -> Option<u32> {
+        let target = self.found.iter().find(|target| target.name == name)?;
+        Some(target.index)
+    }
+
+    /// Whether nothing is to be done on any: each has its link, pinned under its name, and there are no other pins.
+    pub fn settled(&self, pins: &Pins) -> Result<bool, AttachError> {
+        let elsewhere = self.missing.iter().filter(|it| it.elsewhere).count();
+        Ok(self.found.iter().all(Target::settled)
+            && pins.linked()?.len() == self.found.len() + elsewhere)
     }
 }
 
 /// Finds out what is to be done on each device, or why it cannot be; changes nothing.
 pub fn targets(
-    config: &Config,
+    wanted: &[Wanted<'_>],
     devices: &[Device],
     pins: &Pins,
-) -> Result<Vec<Target>, AttachError> {
-    config
-        .devices()
-        .map(|interface| target(interface, find(interface, devices)?, pins))
-        .collect()
+    tolerance: Tolerance<'_>,
+) -> Result<Targets, AttachError> {
+    let links = placed(devices, pins)?;
+    let mut targets = Targets::default();
+    for it in wanted {
+        let own = links.get(it.name);
+        let on = own.and_then(|it| it.device);
+        // Not one whose new name is that of another interface of the configuration: it has that one's role.
+        let renamed = on.filter(|device| {
+            matches!(tolerance, Tolerance::All | Tolerance::Blocked)
+                && wanted.iter().all(|other| other.name != device.name)
+        });
+        if let Some(device) = named(it.name, devices).or(renamed) {
+            match target(*it, device, &links, tolerance) {
+                Ok(target) => targets.found.push(target),
+                Err(error) if matches!(tolerance, Tolerance::Blocked) => {
+                    targets
+                        .blocked
+                        .insert(it.name.to_owned(), error.to_string());
+                }
+                Err(error) => return Err(error),
+            }
+        } else if tolerates(tolerance, *it, on.is_some()) {
+            targets.missing.push(Absent {
+                name: it.name.to_owned(),
+                elsewhere: own.is_some_and(Placed::is_elsewhere),
+            });
+        } else {
+            return Err(no_interface(it.name, devices));
+        }
+    }
+    Ok(targets)
 }
 
-/// Makes sure that each device exists, which anybody may ask.
+/// Makes sure that each device exists that may not be missing, which anybody may ask.
 pub fn check_present(config: &Config, devices: &[Device]) -> Result<(), AttachError> {
-    config
-        .devices()
-        .try_for_each(|interface| find(interface, devices).map(|_| ()))
-}
-
-fn find<'a>(interface: &InterfaceConfig, devices: &'a [Device]) -> Result<&'a Device, AttachError> {
-    let device = devices.iter().find(|device| device.name == interface.name);
-    device.ok_or_else(|| AttachError::NoInterface {
-        interface: interface.name.clone(),
-        known: devices.iter().map(|device| device.name.clone()).collect(),
+    config.wanted().try_for_each(|it| {
+        if named(it.name, devices).is_some() || tolerates(Tolerance::Known(&[]), it, false) {
+            Ok(())
+        } else {
+            Err(no_interface(it.name, devices))
+        }
     })
 }
 
-fn target(
-    interface: &InterfaceConfig,
-    device: &Device,
-    pins: &Pins,
-) -> Result<Target, AttachError> {
-    let name = interface.name.clone();
-    // A link is known by its device, since the device may have been renamed.
-    let link = pinned(pins)?
-        .into_iter()
-        .find(|it| it.link.interface == device.index);
-    match (device.xdp, &link) {
-        (Some(xdp), Some(Pinned { link, .. })) if xdp.program == link.program => {
-            check_mode(interface, xdp.mode)?;
+fn named<'a>(name: &str, devices: &'a [Device]) -> Option<&'a Device> {
+    devices.iter().find(|device| device.name == name)
+}
+
+fn tolerates(tolerance: Tolerance<'_>, wanted: Wanted<'_>, renamed: bool) -> bool {
+    match tolerance {
+        Tolerance::All | Tolerance::Blocked => true,
+        Tolerance::Known(known) => {
+            let is_known = known.iter().any(|name| name == wanted.name);
+            !renamed && (wanted.missing == Missing::Wait || is_known)
         }
+    }
+}
+
+fn no_interface(name: &str, devices: &[Device]) -> AttachError {
+    AttachError::NoInterface {
+        interface: name.to_owned(),
+        known: devices.iter().map(|device| device.name.clone()).collect(),
+    }
+}
+
+fn target(
+    wanted: Wanted<'_>,
+    device: &Device,
+    links: &BTreeMap<String, Placed<'_>>,
+    tolerance: Tolerance<'_>,
+) -> Result<Target, AttachError> {
+    let Wanted { name, mode, .. } = wanted;
+    let name = name.to_owned();
+    // A link is known by its device, since the device may have been renamed.
+    let is_on = |it: &Placed<'_>| it.device.is_some_and(|on| on.index == device.index);
+    let link = links.iter().find(|(_, it)| is_on(it));
+    match (device.xdp, link) {
+        // What is in force stays so, in whatever mode.
+        (Some(_), Some(_)) if matches!(tolerance, Tolerance::Blocked) => {}
+        (Some(xdp), Some(_)) => check_mode(&name, mode, xdp.mode)?,
         (Some(xdp), _) => {
             return Err(AttachError::Foreign {
                 interface: name,
@@ -235,8 +356,9 @@ fn target(
     Ok(Target {
         name,
         index: device.index,
-        mode: interface.mode,
-        link,
+        mode,
+        link: link.map(|(_, it)| it.link.id),
+        settled: link.is_some_and(|(pin, _)| *pin == wanted.name),
     })
 }
 
@@ -245,16 +367,18 @@ fn program_name(id: u32) -> Option<String> {
     let program = loaded_programs()
         .flatten()
         .find(|program| program.id() == id)?;
-    Some(program.name_as_str()?.to_owned())
+    // One that was loaded without a name has an empty one.
+    let name = program.name_as_str().filter(|name| !name.is_empty())?;
+    Some(name.to_owned())
 }
 
-fn named(name: Option<&String>) -> String {
+fn described(name: Option<&String>) -> String {
     name.map_or_else(String::new, |name| format!(", {name}"))
 }
 
 /// Where the program runs on each interface, by name; an error if it does not.
-pub fn modes(
-    targets: &[Target],
+pub fn modes<'t>(
+    targets: impl Iterator<Item = &'t Target>,
     devices: &[Device],
 ) -> Result<BTreeMap<String, XdpMode>, AttachError> {
     let mode = |target: &Target| {
@@ -266,11 +390,11 @@ pub fn modes(
             None => Err(AttachError::Gone { interface: name }),
         }
     };
-    targets.iter().map(mode).collect()
+    targets.map(mode).collect()
 }
 
-fn check_mode(interface: &InterfaceConfig, found: XdpMode) -> Result<(), AttachError> {
-    let wanted = match interface.mode {
+fn check_mode(name: &str, mode: Mode, found: XdpMode) -> Result<(), AttachError> {
+    let wanted = match mode {
         Mode::Auto => found,
         Mode::Native => XdpMode::Native,
         Mode::Generic => XdpMode::Generic,
@@ -279,7 +403,7 @@ fn check_mode(interface: &InterfaceConfig, found: XdpMode) -> Result<(), AttachE
         Ok(())
     } else {
         Err(AttachError::OtherMode {
-            interface: interface.name.clone(),
+            interface: name.to_owned(),
             found,
             wanted,
         })

@@ -2,11 +2,12 @@
 
 use std::io;
 
-use gate_common::{Action, Answer, Role};
+use gate_common::{Action, Answer, Over, Role};
 
 use super::AttachError;
 use crate::{
     config::{Config, InterfaceConfig, Problem, Treatment},
+    generation::manifest,
     sys::Device,
 };
 
@@ -21,11 +22,15 @@ pub fn check_stripped(
     let mut warnings = Vec::new();
     for first in config.devices() {
         let name = &first.name;
+        // One that is missing, or has another name, is asked when it comes.
+        if devices.iter().all(|device| device.name != *name) {
+            continue;
+        }
         let told = if first.vlans.is_some() {
             let mut same = config.interfaces.iter().filter(|it| it.name == *name);
             same.any(|it| it.stripped.is_some())
         } else {
-            !(first.role == Role::Access && answers(config) && carries_vlans(name, devices))
+            !(answers(config, first.role) && carries_vlans(name, devices))
         };
         // What is told either way need not be asked.
         if told || !strips(name).map_err(asked(name))? {
@@ -41,17 +46,43 @@ pub fn check_stripped(
     Ok(warnings)
 }
 
+/// The devices of a generation whose VLANs have roles, and which take tags off, so that no frame is in a VLAN for the program. One that
+/// cannot be asked is none that says so.
+pub fn unseen_vlans<'m>(
+    interfaces: &'m [manifest::Interface],
+    devices: &[Device],
+    strips: impl Fn(&str) -> io::Result<bool>,
+) -> Vec<&'m str> {
+    let mut unseen: Vec<&str> = Vec::new();
+    for it in interfaces.iter().filter(|it| it.vlans.is_some()) {
+        let mut same = interfaces.iter().filter(|other| other.name == it.name);
+        let told = same.any(|other| other.stripped) || unseen.contains(&it.name.as_str());
+        let there = devices.iter().any(|device| device.name == it.name);
+        if there && !told && strips(&it.name).unwrap_or(false) {
+            unseen.push(&it.name);
+        }
+    }
+    unseen
+}
+
 fn asked(name: &str) -> impl FnOnce(io::Error) -> AttachError {
     let interface = name.to_owned();
     move |error| AttachError::Ethtool { interface, error }
 }
 
-/// Whether any refused client hears anything.
-fn answers(config: &Config) -> bool {
+/// Whether any client hears anything that is refused on interfaces of this role.
+fn answers(config: &Config, role: Role) -> bool {
     let pools = config.pools.iter().map(|pool| pool.treatment);
-    pools.chain([config.port25.unlisted]).any(|it: Treatment| {
-        !it.passes() && it.action != Action::Observe && it.answer != Answer::Drop
-    })
+    let mut classes = config.classes.iter().flat_map(|it| &it.list);
+    match role {
+        Role::Access => pools.chain([config.port25.unlisted]).any(|it: Treatment| {
+            !it.passes() && it.action != Action::Observe && it.answer != Answer::Drop
+        }),
+        Role::Uplink => classes.any(|class| {
+            let limit = class.rule.connections.as_ref();
+            class.rule.action == Action::Enforce && limit.is_some_and(|it| it.over == Over::Reset)
+        }),
+    }
 }
 
 /// Whether the system has a VLAN device on top of the one called `name`.
@@ -70,10 +101,14 @@ fn untagged_answers(interface: &InterfaceConfig) -> Problem {
         origin: Some(interface.origin.clone()),
         message: format!(
             "`{name}` takes VLAN tags off frames (rx-vlan-offload is on), and a VLAN device is on top of it: in native mode, \
-             answers to subscribers in a VLAN leave without its tag and do not arrive"
+             answers to who is in a VLAN leave without its tag and do not arrive"
         ),
         hint: format!(
-            "`ethtool -K {name} rxvlan off` leaves the tags in the frames; or write `answer = \"drop\"`"
+            "`ethtool -K {name} rxvlan off` leaves the tags in the frames; or write `{}`",
+            match interface.role {
+                Role::Access => "answer = \"drop\"",
+                Role::Uplink => "over = \"drop\"",
+            }
         ),
     }
 }
@@ -152,5 +187,21 @@ mod tests {
             warned(&format!("{enforce}answer = \"drop\"\n"), &both, true),
             0
         );
+        let uplink = |over: &str, action: &str| {
+            format!(
+                "[[interface]]\nname = \"eth0\"\nrole = \"uplink\"\n[geoip]\ndatabases = [\"db\"]\nunknown = \"all\"\n\
+                 [submission]\nservers = [\"192.0.2.1\"]\n[[class]]\nname = \"all\"\ndefault = true\naction = \"{action}\"\n\
+                 connections = {{ limit = 1, per = \"second\", over = \"{over}\" }}\n"
+            )
+        };
+        for (over, action, expected) in [
+            ("reset", "enforce", 1),
+            ("reset", "observe", 0),
+            ("drop", "enforce", 0),
+            ("tag", "enforce", 0),
+        ] {
+            let found = warned(&uplink(over, action), &both, true);
+            assert_eq!(found, expected, "{over}, {action}");
+        }
     }
 }

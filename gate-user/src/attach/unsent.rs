@@ -4,7 +4,11 @@
 //! replaced by a new one, which is there before the old one goes: an answer that fails in that instant can be counted twice, and none is
 //! missed.
 
-use std::{collections::HashMap, fmt, fs, io, os::unix::fs::MetadataExt as _};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt, fs, io,
+    os::unix::fs::MetadataExt as _,
+};
 
 use aya::{
     pin::PinError,
@@ -12,12 +16,12 @@ use aya::{
 };
 use gate_common::abi::{DEVICES, DeviceKey, TRACEPOINTS, maps};
 
-use super::Target;
+use super::{Placed, Target};
 use crate::{
     error::whole,
     kernel::{Gate, KernelError},
     pins::{Pins, PinsError},
-    sys::{Access, Map, TracepointLink, XdpLink},
+    sys::{Access, Device, Map, TracepointLink},
 };
 
 /// The network namespace of this process.
@@ -126,27 +130,27 @@ impl fmt::Display for Uncounted {
 }
 
 /// What of the answers that fail to leave is not counted.
-pub fn uncounted(pins: &Pins) -> Result<Vec<Uncounted>, PinsError> {
+pub fn uncounted(links: &BTreeMap<String, Placed<'_>>, pins: &Pins) -> Vec<Uncounted> {
     let missing = |name: &&str| TracepointLink::open(&pins.tracepoint(name)).is_err();
     let tracepoints: Vec<_> = TRACEPOINTS.into_iter().filter(missing).collect();
     // What cannot be read counts nothing that anybody could see.
     let counted: HashMap<DeviceKey, u64> = Map::open(&pins.map(maps::UNSENT), Access::Read)
         .and_then(|map| map.entries())
         .unwrap_or_default();
-    // 0 is the index of a device that is gone.
-    let has_counter = |index| index == 0 || counted.keys().any(|key| key.index == index);
-    let mut names = pins.linked()?;
-    names.retain(|name| {
-        XdpLink::open(&pins.link(name)).is_ok_and(|link| !has_counter(link.interface))
-    });
+    let has_counter = |device: &Device| counted.keys().any(|key| key.index == device.index);
+    let names: Vec<String> = links
+        .iter()
+        .filter(|(_, link)| link.device.is_some_and(|it| !has_counter(it)))
+        .map(|(name, _)| name.clone())
+        .collect();
     // Without any program nobody needs a counter.
     let needed = tracepoints.len() < TRACEPOINTS.len() && !names.is_empty();
     let interfaces = needed.then_some(Uncounted::Interfaces(names));
-    Ok(tracepoints
+    tracepoints
         .into_iter()
         .map(Uncounted::Tracepoint)
         .chain(interfaces)
-        .collect())
+        .collect()
 }
 
 /// The number of this process's network namespace.

@@ -1,14 +1,19 @@
 //! The command line.
 
 mod daemon;
+mod explain;
 mod replay;
 
 use std::{io::Write as _, net::IpAddr, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::{Parser, Subcommand, ValueEnum};
+use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use gate_user::{
-    Error, Exit, Progress, check, control, detach, load, object,
+    Error, Exit, Progress,
+    bypass::{self, Span, Switched, Wanted},
+    check, control, detach, diff, load,
+    matrix::{self, Language, Style},
+    object, person,
     pins::Pins,
     report::{self, Endpoint, Report},
     view::View,
@@ -21,7 +26,7 @@ use jiff::Timestamp;
     name = "gate",
     version,
     max_term_width = 100,
-    after_help = "Exit codes: 0 ok; 1 failed; 2 wrong command line, configuration or data; 3 degraded, open, or no daemon; \
+    after_help = "Exit codes: 0 ok; 1 failed; 2 wrong command line, configuration or data; 3 degraded, bypassed, rolled back, unconfirmed, open, or no daemon; \
                   4 another program or another gate is in the way."
 )]
 pub(crate) struct Cli {
@@ -46,6 +51,18 @@ enum Format {
     Text,
     /// For programs
     Json,
+    /// For documents; of `matrix` only
+    Markdown,
+    /// For web pages; of `matrix` only
+    Html,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum LanguageName {
+    /// English
+    En,
+    /// Japanese
+    Ja,
 }
 
 #[derive(Debug, Subcommand)]
@@ -73,6 +90,32 @@ enum Command {
         /// Put it in force even if the guards refuse the data; damaged data and mistakes are refused all the same
         #[arg(long)]
         force: bool,
+        /// Go back to what is in force now after this time (2m, 1h; 24h at most), unless `gate reload --confirmed` comes before
+        #[arg(long, value_name = "TIME", value_parser = confirm_time)]
+        confirm: Option<Span>,
+        /// Keep what waits for a confirmation; reads nothing
+        #[arg(long, conflicts_with_all = ["force", "confirm"])]
+        confirmed: bool,
+    },
+    /// Put the generation before the one in force in force again
+    ///
+    /// Its tables are still there: nothing is read, and none of its files is needed. It stays, whatever changes in data files, until
+    /// `gate reload`. A rollback of a rollback goes forward again. It needs no daemon.
+    Rollback,
+    /// Have everything observed and nothing refused for a time, or end that; alone, show it
+    ///
+    /// It ends by itself at its instant, whatever becomes of the daemon, and lasts through restarts and reloads. It needs no daemon. A later
+    /// one takes the place of an earlier one.
+    #[command(args_conflicts_with_subcommands = true)]
+    Bypass {
+        /// For how long: 30m, 1h30m, 90s; 24h at most
+        #[arg(long = "for", value_name = "TIME", requires = "reason")]
+        length: Option<Span>,
+        /// Why, for whoever looks at the gate next
+        #[arg(long, value_name = "TEXT", requires = "length")]
+        reason: Option<String>,
+        #[command(subcommand)]
+        switch: Option<Switch>,
     },
     /// Say what a configuration would put in force, and whether it could; change nothing
     Check {
@@ -93,6 +136,27 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: Option<PathBuf>,
     },
+    /// Say what the gate in force would make of a connection, why, and what would change it
+    ///
+    /// A packet that opens it runs through a private instance of the attached program, with the tables in force; nothing that is in force is
+    /// written, and no limit is spent. Exit codes: 0 answered, whatever the verdict; 2 wrong command line; 3 the interface is open; 4 another
+    /// program is attached; 1 anything else.
+    Explain(explain::Arguments),
+    /// Show what subscribers may connect to, by pool, destination and port, as the table that providers publish
+    Matrix {
+        /// The language
+        #[arg(long, value_enum, default_value_t = LanguageName::En)]
+        lang: LanguageName,
+    },
+    /// Say which addresses a configuration would treat otherwise than what is in force does; change nothing
+    Diff {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How many prefixes of each group of addresses to list
+        #[arg(long, value_name = "COUNT", default_value_t = 10)]
+        prefixes: usize,
+    },
     /// Show the tag of a submission connection
     Flow {
         /// Who opened it, ADDRESS:PORT
@@ -110,6 +174,12 @@ enum Command {
     Detach,
 }
 
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Switch {
+    /// End the bypass now
+    Off,
+}
+
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let Cli {
@@ -120,6 +190,16 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let pins = Pins::new(&pins).context("cannot find the working directory")?;
     let wanted = format;
     let format = wanted.unwrap_or(Format::Text);
+    if matches!(format, Format::Markdown | Format::Html)
+        && !matches!(command, Command::Matrix { .. })
+    {
+        Cli::command()
+            .error(
+                ErrorKind::InvalidValue,
+                "only `gate matrix` has the formats markdown and html",
+            )
+            .exit();
+    }
     match command {
         #[cfg(feature = "log")]
         Command::Run {
@@ -128,11 +208,29 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             log_packets: true,
         } => daemon::run(&pins, &config, force, object::LOG_OBJECT),
         Command::Run { config, force, .. } => daemon::run(&pins, &config, force, object::OBJECT),
-        Command::Reload { force } => {
-            let attempt = control::reload(&pins, force)?;
+        Command::Reload {
+            force,
+            confirm,
+            confirmed,
+        } => {
+            let attempt = if confirmed {
+                control::confirm(&pins)?
+            } else {
+                control::reload(&pins, force, confirm.map(|Span(length)| length))?
+            };
             show(&attempt, format)?;
             Ok(attempt.outcome.exit())
         }
+        Command::Rollback => {
+            let attempt = control::rollback(&pins, object::OBJECT)?;
+            show(&attempt, format)?;
+            Ok(attempt.outcome.exit())
+        }
+        Command::Bypass {
+            length,
+            reason,
+            switch,
+        } => show(&bypass(&pins, length, reason, switch)?, format),
         Command::Check { config } => show(&check::check(&pins, &config)?, format),
         Command::Status => {
             let status = report::status(&pins)?;
@@ -150,12 +248,71 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
                 format,
             )
         }
+        Command::Explain(arguments) => show(&arguments.explain(&pins)?, format),
+        Command::Matrix { lang } => {
+            let (language, style) = (language(lang), style(format));
+            let matrix = matrix::matrix(&View::loaded(&pins)?, Timestamp::now(), language, style)
+                .map_err(Error::from)?;
+            show(&matrix, format)
+        }
+        Command::Diff { config, prefixes } => show(&diff::diff(&pins, &config, prefixes)?, format),
         Command::Flow {
             source,
             destination,
         } => show(&report::flow(&pins, source, destination)?, format),
         Command::Replay(arguments) => replay::run(&arguments, wanted.unwrap_or(Format::Json)),
         Command::Detach => show(&detach::detach(&pins)?, format),
+    }
+}
+
+/// The shortest time for a confirmation leaves some to look at what happens; the longest is a day.
+fn confirm_time(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    if (10..=24 * 60 * 60).contains(&span.0.as_secs()) {
+        Ok(span)
+    } else {
+        Err("is not from 10 seconds to 24 hours".to_owned())
+    }
+}
+
+fn bypass(
+    pins: &Pins,
+    length: Option<Span>,
+    reason: Option<String>,
+    switch: Option<Switch>,
+) -> Result<Switched, Error> {
+    match (length, reason, switch) {
+        (Some(Span(length)), Some(reason), _) => bypass::begin(
+            pins,
+            &Wanted {
+                seconds: length.as_secs(),
+                reason,
+                by: person::name(),
+            },
+        ),
+        (_, _, Some(Switch::Off)) => bypass::end(pins),
+        _ => {
+            let now = bypass::in_force(pins)?;
+            Ok(Switched {
+                before: now.clone(),
+                now,
+            })
+        }
+    }
+}
+
+const fn language(name: LanguageName) -> Language {
+    match name {
+        LanguageName::En => Language::English,
+        LanguageName::Ja => Language::Japanese,
+    }
+}
+
+const fn style(format: Format) -> Style {
+    match format {
+        Format::Text | Format::Json => Style::Text,
+        Format::Markdown => Style::Markdown,
+        Format::Html => Style::Html,
     }
 }
 
@@ -173,7 +330,7 @@ fn planned(config: &std::path::Path) -> Result<View, Error> {
 fn show(report: &impl Report, format: Format) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout().lock();
     let written = match format {
-        Format::Text => report.text(&mut out),
+        Format::Text | Format::Markdown | Format::Html => report.text(&mut out),
         Format::Json => report.json(&mut out),
     };
     match written.and_then(|()| out.flush()) {

@@ -105,7 +105,7 @@ struct Out<W> {
 impl<W: Write> Out<W> {
     fn line(&mut self, line: &Line) -> io::Result<()> {
         match self.format {
-            Format::Text => line.text(&mut self.writer),
+            Format::Text | Format::Markdown | Format::Html => line.text(&mut self.writer),
             Format::Json => line.json(&mut self.writer),
         }?;
         if self.at_once {
@@ -116,7 +116,7 @@ impl<W: Write> Out<W> {
 
     fn summary(&mut self, summary: &Summary) -> io::Result<()> {
         match self.format {
-            Format::Text => {
+            Format::Text | Format::Markdown | Format::Html => {
                 writeln!(self.writer)?;
                 summary.text(&mut self.writer)?;
                 self.writer.flush()

@@ -1,6 +1,5 @@
 //! `[[access]]`: a pool of subscriber prefixes.
 
-use gate_common::decide::SOURCE_LENGTHS;
 use jiff::Timestamp;
 
 use super::{
@@ -10,8 +9,9 @@ use super::{
     problem::{Problems, Reported},
     schema::SOURCE_PREFIX,
     section::Section,
+    source_prefix,
     treatment::Inherited,
-    values::{instant, length, path, prefix},
+    values::{instant, path, prefix},
 };
 
 pub(super) fn read(
@@ -24,7 +24,7 @@ pub(super) fn read(
     let name = section.required("name", |item, p| names::POOL.read(item, p), problems);
     let treatment = inherited.pool(&section, problems);
     let until = section.optional("until", instant, problems);
-    let source_lengths = source_lengths(&section, problems);
+    let source_lengths = source_prefix::read(&section, SOURCE_PREFIX, problems);
     let prefixes = prefixes(&section, files, problems);
     let name = name?;
     taken.take("pool", &name, problems)?;
@@ -50,18 +50,6 @@ pub(super) fn read(
         prefixes,
         origin: section.origin,
     })
-}
-
-fn source_lengths(section: &Section<'_>, problems: &mut Problems) -> Result<(u8, u8), Reported> {
-    let Some(lengths) = section.table("source_prefix", SOURCE_PREFIX, problems)? else {
-        return Ok(SOURCE_LENGTHS);
-    };
-    let v4 = lengths.optional("v4", length(1..=32), problems);
-    let v6 = lengths.optional("v6", length(1..=128), problems);
-    Ok((
-        v4?.map_or(SOURCE_LENGTHS.0, |v4| v4.value),
-        v6?.map_or(SOURCE_LENGTHS.1, |v6| v6.value),
-    ))
 }
 
 fn prefixes(

@@ -4,8 +4,8 @@ use gate_common::{Role, Shape};
 use jiff::Timestamp;
 
 use super::{
-    Answers, Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission,
-    Treatment, access, answers, class, classes, counters,
+    Answers, Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission, Tags,
+    Treatment, access, answers, class, class_rule, classes, counters,
     files::Files,
     geoip, interface, lists,
     names::Taken,
@@ -15,7 +15,7 @@ use super::{
     problem::{Problems, Reported},
     schema,
     section::Section,
-    shapes, submission,
+    shapes, submission, tags,
     treatment::Inherited,
 };
 
@@ -32,6 +32,7 @@ pub(super) struct Parts {
     pub(super) dropped_shapes: Vec<Shape>,
     pub(super) guards: Guards,
     pub(super) counters: Counters,
+    pub(super) tags: Tags,
 }
 
 /// Reads everything before it gives up on anything, so that all problems are found.
@@ -43,7 +44,7 @@ pub(super) fn assemble(
 ) -> Result<Parts, Reported> {
     let interfaces = interfaces(root, problems);
     let section = root.table("port25", schema::PORT25, problems);
-    let (port25, inherited) = port25::read(section, problems);
+    let (port25, inherited) = port25::read(section, now, problems);
     let pools = pools(root, &inherited, files, problems);
     let section = root.table("submission", schema::SUBMISSION, problems);
     let submission = submission::read(section, problems);
@@ -57,7 +58,15 @@ pub(super) fn assemble(
     let lists_guard = lists::read(section, problems);
     let section = root.table("counters", schema::COUNTERS, problems);
     let counters = counters::read(section, problems);
-    let drafts = drafts(root, files, problems);
+    let drafts = drafts(root, files, now, problems);
+    let section = root.table("tags", schema::TAGS, problems);
+    let tags = tags::read(section, &drafts, &submission, now, problems);
+
+    if let (Ok(drafts), Ok(submission)) = (&drafts, &submission) {
+        let rules = drafts.iter().flatten();
+        let rules = rules.map(|draft| (draft.name.clone(), draft.rule.clone()));
+        class_rule::check_servers(rules, submission, problems);
+    }
 
     let unlisted = port25.as_ref().ok().map(|port25| port25.unlisted);
     let needs = Needs {
@@ -103,6 +112,7 @@ pub(super) fn assemble(
         dropped_shapes: dropped_shapes?,
         guards,
         counters: counters?,
+        tags: tags?,
     };
     needs::check_counters(&parts, problems);
     Ok(parts)
@@ -137,13 +147,14 @@ fn pools(
 fn drafts(
     root: &Section<'_>,
     files: &mut Files<'_>,
+    now: Timestamp,
     problems: &mut Problems,
 ) -> Result<Vec<Result<class::Draft, Reported>>, Reported> {
     let mut taken = Taken::default();
     let sections = root.tables("class", schema::CLASS, problems)?;
     Ok(sections
         .into_iter()
-        .map(|section| class::read(section, files, &mut taken, problems))
+        .map(|section| class::read(section, files, &mut taken, now, problems))
         .collect())
 }
 

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet, hash_map::Entry};
 
-use gate_common::{Country, abi::CLASSES};
+use gate_common::{Country, Policy, abi::CLASSES};
 use ipnet::IpNet;
 
 use super::{
@@ -63,6 +63,9 @@ fn class(draft: Draft) -> Class {
         name: draft.name,
         countries: draft.countries.into_iter().map(|each| each.value).collect(),
         prefixes: draft.prefixes,
+        rule: draft.rule,
+        mark: draft.mark.map(|mark| mark.value),
+        dscp: draft.dscp.map(|dscp| dscp.value),
         origin: draft.origin,
     }
 }
@@ -195,7 +198,18 @@ fn index(
     let Some(Listed { value, origin }) = name? else {
         return Ok(None);
     };
-    if let Some(index) = drafts.iter().position(|draft| draft.name == value) {
+    let found = drafts
+        .iter()
+        .zip(0..)
+        .find(|(draft, _)| draft.name == value);
+    if let Some((draft, index)) = found {
+        if draft.rule.policy == Policy::Exempt {
+            return Err(problems.error(
+                origin,
+                format!("`geoip.{key}` names the class `{value}`, which is exempt: only prefixes that are listed can be exempt"),
+                "name another class, or leave `policy` out there",
+            ));
+        }
         return Ok(Some(index));
     }
     let names = drafts.iter().map(|draft| draft.name.as_str());

@@ -3,7 +3,7 @@
 use gate_common::{Identity, Role};
 
 use super::{
-    InterfaceConfig, Listed, Mode, Stripped, Vlans, names,
+    InterfaceConfig, Listed, Missing, Mode, Stripped, Vlans, names,
     ports::{Claim, Ports},
     problem::{Problems, Reported},
     section::Section,
@@ -19,6 +19,7 @@ pub(super) fn read(
     let name = section.required("name", |item, p| names::INTERFACE.read(item, p), problems);
     let role = section.required("role", word::<Role>, problems);
     let mode = section.optional("mode", word::<Mode>, problems);
+    let missing = section.optional("missing", word::<Missing>, problems);
     let identity = section.optional("identity", word::<Identity>, problems);
     let vlans = section.optional(
         "vlans",
@@ -45,6 +46,10 @@ pub(super) fn read(
         value: Mode::Auto,
         origin: section.origin.clone(),
     });
+    let missing = missing?.unwrap_or_else(|| Listed {
+        value: Missing::Refuse,
+        origin: section.origin.clone(),
+    });
     let mut interface = InterfaceConfig {
         name: name.value.clone(),
         role,
@@ -52,11 +57,13 @@ pub(super) fn read(
         vlans: vlans.as_deref().map(Vlans::of),
         stripped: None,
         mode: mode.value,
+        missing: missing.value,
         origin: section.origin,
     };
     let claim = Claim {
         name,
         mode,
+        missing,
         stripped,
         vlans,
     };

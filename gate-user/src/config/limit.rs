@@ -24,6 +24,11 @@ pub(super) fn read(
     let Some(section) = section.table(key, table, problems)? else {
         return Ok(None);
     };
+    of(&section, problems).map(Some)
+}
+
+/// Reads the limit that a table holds.
+pub(super) fn of(section: &Section<'_>, problems: &mut Problems) -> Result<Limit, Reported> {
     let limit = section.required("limit", events, problems);
     let per = section.required("per", word::<Per>, problems);
     let burst = section.optional("burst", events, problems);
@@ -40,14 +45,15 @@ pub(super) fn read(
             origin,
             format!(
                 "`{}` allows a burst of {} again after {days} days only",
-                table.name, limit.burst
+                section.name(),
+                limit.burst
             ),
             format!(
                 "write a smaller `burst`, or a larger `limit`: at most {LONGEST_DAYS} days can lie between two whole bursts"
             ),
         ));
     }
-    Ok(Some(limit))
+    Ok(limit)
 }
 
 fn events(item: &Item<'_>, problems: &mut Problems) -> Result<u32, Reported> {

@@ -79,6 +79,7 @@ fn document(
         list_files: files.seen,
         guards: parts.guards,
         counters: parts.counters,
+        tags: parts.tags,
         warnings: Vec::new(),
     })
 }

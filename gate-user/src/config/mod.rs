@@ -8,15 +8,18 @@
 //!
 //! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
 //! module for each table puts them together (`interface` with `vlans` and `ports`, `port25` with `treatment`, `access`,
-//! `submission`, `geoip`, `class`, `answers`, `shapes`, `lists`, `counters`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+//! `submission`, `geoip`, `class` with `class_rule`, `answers`, `shapes`, `lists`, `counters`, `tags` with `marks` and `dscp`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
 
 mod access;
 mod answers;
 mod assemble;
 mod class;
+mod class_rule;
 mod classes;
 mod counters;
 mod country;
+mod dscp;
+mod effective;
 mod fault;
 mod files;
 mod geoip;
@@ -25,6 +28,7 @@ mod interface;
 mod limit;
 mod lists;
 mod load;
+mod marks;
 mod names;
 mod nearest;
 mod needs;
@@ -38,10 +42,13 @@ mod repeats;
 mod schema;
 mod section;
 mod shapes;
+mod source_prefix;
 mod submission;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod treatment;
+mod trust;
 mod values;
 mod vlans;
 mod words;
@@ -53,7 +60,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use gate_common::{Action, Answer, Country, Identity, Policy, Role, Scope, Shape, abi};
+use gate_common::{Action, Answer, Country, Identity, Over, Policy, Role, Scope, Shape, abi};
 use ipnet::IpNet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -64,8 +71,9 @@ pub use self::{
     origin::{Listed, Origin},
     problem::{ConfigError, Problem},
     vlans::Vlans,
-    words::{CountryField, Mode, Per, Stripped},
+    words::{CountryField, Missing, Mode, Per, Stripped},
 };
+use crate::attach::Wanted;
 
 /// Reads a text file; `std::fs::read_to_string`, or something in memory.
 pub type Reader<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;
@@ -92,7 +100,7 @@ pub struct Config {
     pub classes: Option<Classes>,
     /// How many answers refused clients get.
     pub answers: Answers,
-    /// Shapes that a restricted source may not send, in the order of their numbers.
+    /// Shapes that hide a port, and are treated as if it were one that is judged, in the order of their numbers.
     pub dropped_shapes: Vec<Shape>,
     /// The list files that it names, each once. Paths are relative to its directory; these are resolved.
     pub list_files: Vec<ListFile>,
@@ -100,17 +108,28 @@ pub struct Config {
     pub guards: Guards,
     /// What is counted one by one.
     pub counters: Counters,
+    /// Who may read tags, and how classes show to those behind the gate.
+    pub tags: Tags,
     /// What the operator should know about it.
     pub warnings: Vec<Problem>,
 }
 
 impl Config {
     /// The devices that the gate is attached to: the first interface of each name.
-    pub fn devices(&self) -> impl Iterator<Item = &InterfaceConfig> {
+    pub fn devices(&self) -> impl Iterator<Item = &InterfaceConfig> + Clone {
         let mut seen = HashSet::new();
         self.interfaces
             .iter()
             .filter(move |it| seen.insert(it.name.as_str()))
+    }
+
+    /// The devices, as what attaches the gate wants to know them.
+    pub fn wanted(&self) -> impl Iterator<Item = Wanted<'_>> {
+        self.devices().map(|it| Wanted {
+            name: &it.name,
+            mode: it.mode,
+            missing: it.missing,
+        })
     }
 }
 
@@ -129,6 +148,8 @@ pub struct InterfaceConfig {
     pub stripped: Option<Stripped>,
     /// Which kind of XDP it gets.
     pub mode: Mode,
+    /// What is to be done while it does not exist.
+    pub missing: Missing,
     /// Where it is configured.
     pub origin: Origin,
 }
@@ -177,7 +198,7 @@ pub struct AnswerFrom {
 }
 
 /// So many events in so much time, and so many at once.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Limit {
     /// How many events.
     pub limit: u32,
@@ -247,6 +268,8 @@ pub struct Treatment {
     pub action: Action,
     /// What a refused client hears; [`Answer::Drop`] where the rule does not apply.
     pub answer: Answer,
+    /// Before which moment it only observes.
+    pub effective_from: Option<Timestamp>,
 }
 
 impl Treatment {
@@ -255,6 +278,7 @@ impl Treatment {
         policy: Policy::Exempt,
         action: Action::Observe,
         answer: Answer::Drop,
+        effective_from: None,
     };
 
     /// Whether port 25 is open.
@@ -340,8 +364,59 @@ pub struct Class {
     pub countries: Vec<Country>,
     /// Its prefixes, which go before the country; none twice.
     pub prefixes: Vec<Listed<IpNet>>,
+    /// What is done with its connections.
+    pub rule: ClassRule,
+    /// Its bits of the skb mark, within the mask, none of which says that a connection is over the limit; no other class has the same.
+    pub mark: Option<u32>,
+    /// Its code point, which no other class has.
+    pub dscp: Option<u8>,
     /// Where it is configured.
     pub origin: Origin,
+}
+
+/// What is done with connections of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClassRule {
+    /// Whether it has a limit at all. One that is exempt has no country, and is the class of nobody who is not listed.
+    pub policy: Policy,
+    /// [`Action::Observe`] or [`Action::Enforce`]; [`Action::Observe`] where it is exempt.
+    pub action: Action,
+    /// Before which moment it only observes.
+    pub effective_from: Option<Timestamp>,
+    /// The limit on new connections.
+    pub connections: Option<Connections>,
+    /// How many leading bits of an IPv4 address make one source, 1 to 32.
+    pub source_v4: u8,
+    /// How many leading bits of an IPv6 address make one source, 1 to 128.
+    pub source_v6: u8,
+}
+
+/// The limit of a class.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connections {
+    /// How many new connections a source has.
+    pub limit: Limit,
+    /// What becomes of those beyond.
+    pub over: Over,
+    /// Where that is configured.
+    pub origin: Origin,
+}
+
+/// Who may read tags, and how classes show to those behind the gate.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tags {
+    /// The group of the system whose members may read them; nothing if only root may.
+    pub group: Option<Listed<String>>,
+    /// The bits of the skb mark that the gate writes; 0 if nothing is marked.
+    pub mark_mask: u32,
+    /// The bits that say that a connection is over the limit of its class.
+    pub over_mark: u32,
+    /// Whether every packet of a connection gets the code point, and not only that which opens it.
+    pub dscp_all: bool,
+    /// The code point of connections over the limit of their class; nothing for that of the class.
+    pub over_dscp: Option<u8>,
+    /// Whether connections that get no code point lose the one that they come with.
+    pub bleach: bool,
 }
 
 /// What is counted one by one.

@@ -1,4 +1,4 @@
-//! What interfaces, pools and classes can be called.
+//! What interfaces, pools, classes and groups can be called.
 
 use std::collections::{HashMap, hash_map::Entry};
 
@@ -45,6 +45,18 @@ pub(super) const CLASS: Naming = Naming {
                 .all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'-')
     },
     rule: "write 1 to 32 of the characters a-z 0-9 -",
+};
+
+/// Names of groups of the system, as far as any tool makes them.
+pub(super) const GROUP: Naming = Naming {
+    valid: |name| {
+        (1..=32).contains(&name.len())
+            && !name.starts_with('-')
+            && name
+                .bytes()
+                .all(|byte| byte.is_ascii_graphic() && !matches!(byte, b':' | b',' | b'/'))
+    },
+    rule: "write the name of a group as `getent group` shows it: 1 to 32 bytes, no `:`, no `,`, no `/`, no white space",
 };
 
 impl Naming {

@@ -110,6 +110,7 @@ pub(super) fn check_counters(parts: &Parts, problems: &mut Problems) {
         dropped_shapes: _,
         guards: _,
         counters: _,
+        tags: _,
     } = parts;
     let prefixes = pools.iter().flat_map(|pool| &pool.prefixes);
     let stripped = interfaces.iter().filter(|it| it.stripped.is_some());

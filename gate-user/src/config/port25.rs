@@ -4,6 +4,7 @@ use std::{net::IpAddr, str::FromStr};
 
 use gate_common::{Action, Addr, Scope};
 use ipnet::IpNet;
+use jiff::Timestamp;
 
 use super::{
     AnswerFrom, Listed, Port25, Treatment,
@@ -19,11 +20,12 @@ use super::{
 /// The rule, and what pools inherit from it.
 pub(super) fn read(
     section: Result<Option<Section<'_>>, Reported>,
+    now: Timestamp,
     problems: &mut Problems,
 ) -> (Result<Port25, Reported>, Inherited) {
     match section {
         Ok(Some(section)) => {
-            let inherited = Inherited::read(&section, problems);
+            let inherited = Inherited::read(&section, now, problems);
             let rule = rule(&section, &inherited, problems);
             (rule, inherited)
         }
@@ -36,9 +38,9 @@ pub(super) fn read(
                 throttle: None,
                 relays: Vec::new(),
             };
-            (Ok(rule), Inherited::DEFAULT)
+            (Ok(rule), Inherited::default(now))
         }
-        Err(reported) => (Err(reported), Inherited::unknown(reported)),
+        Err(reported) => (Err(reported), Inherited::unknown(reported, now)),
     }
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use super::{
-    Listed, Mode, Origin, Stripped,
+    Listed, Missing, Mode, Origin, Stripped,
     problem::{Problems, Reported},
     vlans::text,
 };
@@ -24,6 +24,7 @@ struct Port {
     /// Where its name is first.
     name: Origin,
     mode: Listed<Mode>,
+    missing: Listed<Missing>,
     stripped: Option<Listed<Stripped>>,
     /// Nothing if the first of them is the whole device.
     vlans: Option<VlanList>,
@@ -34,6 +35,7 @@ struct Port {
 pub(super) struct Claim {
     pub(super) name: Listed<String>,
     pub(super) mode: Listed<Mode>,
+    pub(super) missing: Listed<Missing>,
     pub(super) stripped: Option<Listed<Stripped>>,
     pub(super) vlans: Option<VlanList>,
 }
@@ -49,6 +51,7 @@ impl Ports {
         let Claim {
             name,
             mode,
+            missing,
             stripped,
             vlans,
         } = claim;
@@ -63,6 +66,7 @@ impl Ports {
                 vacant.insert(Port {
                     name: name.origin,
                     mode,
+                    missing,
                     stripped,
                     vlans,
                 });
@@ -88,6 +92,16 @@ impl Ports {
                     name.value, mode.value, port.mode.value, port.mode.origin
                 ),
                 "write the same `mode` under each [[interface]] of that name",
+            ));
+        }
+        if missing.value != port.missing.value {
+            return Err(problems.error(
+                missing.origin,
+                format!(
+                    "`missing` is \"{}\" for `{}` here and \"{}\" at {}, but a device is there or is not",
+                    missing.value, name.value, port.missing.value, port.missing.origin
+                ),
+                "write the same `missing` under each [[interface]] of that name",
             ));
         }
         for vlan in &vlans {

@@ -66,6 +66,7 @@ pub(super) const ROOT: &Table = &Table {
         key("shapes", "[shapes]"),
         key("lists", "[lists]"),
         key("counters", "[counters]"),
+        key("tags", "[tags]"),
     ],
 };
 
@@ -76,6 +77,7 @@ pub(super) const INTERFACE: &Table = &Table {
         key("name", "name = \"eth1\""),
         key("role", "role = \"access\""),
         key("mode", "mode = \"auto\""),
+        key("missing", "missing = \"wait\""),
         key("identity", "identity = \"outer\""),
         key("vlans", "vlans = [\"100-199\", 300]"),
         key("stripped", "stripped = \"pass\""),
@@ -99,6 +101,10 @@ pub(super) const PORT25: &Table = &Table {
         key("scope", "scope = \"syn\""),
         key("relays", "relays = [\"192.0.2.25\"]"),
         key("unlisted", "unlisted = \"pass\""),
+        key(
+            "effective_from",
+            "effective_from = 2026-12-01T00:00:00+09:00",
+        ),
     ],
 };
 
@@ -134,6 +140,10 @@ pub(super) const ACCESS: &Table = &Table {
         key("action", "action = \"observe\""),
         key("answer", "answer = \"reset\""),
         key("until", "until = 2027-01-01T00:00:00+09:00"),
+        key(
+            "effective_from",
+            "effective_from = 2026-12-01T00:00:00+09:00",
+        ),
         key("source_prefix", "source_prefix = { v4 = 32, v6 = 64 }"),
     ],
 };
@@ -141,8 +151,10 @@ pub(super) const ACCESS: &Table = &Table {
 pub(super) const SOURCE_PREFIX: &Table = &Table {
     name: "access.source_prefix",
     header: "`source_prefix`",
-    keys: &[key("v4", "v4 = 32"), key("v6", "v6 = 64")],
+    keys: SOURCE_LENGTHS,
 };
+
+const SOURCE_LENGTHS: &[Key] = &[key("v4", "v4 = 32"), key("v6", "v6 = 64")];
 
 pub(super) const SUBMISSION: &Table = &Table {
     name: "submission",
@@ -189,7 +201,37 @@ pub(super) const CLASS: &Table = &Table {
         key("prefixes", "prefixes = [\"198.51.100.0/24\"]"),
         key("files", "files = [\"classes/own.txt\"]"),
         key("default", "default = true"),
+        key("policy", "policy = \"exempt\""),
+        key("action", "action = \"observe\""),
+        key(
+            "connections",
+            "connections = { limit = 6, per = \"minute\", burst = 10, over = \"tag\" }",
+        ),
+        key(
+            "effective_from",
+            "effective_from = 2026-12-01T00:00:00+09:00",
+        ),
+        key("source_prefix", "source_prefix = { v4 = 32, v6 = 64 }"),
+        key("mark", "mark = 0x10"),
+        key("dscp", "dscp = \"cs1\""),
     ],
+};
+
+pub(super) const CONNECTIONS: &Table = &Table {
+    name: "class.connections",
+    header: "`connections`",
+    keys: &[
+        key("limit", "limit = 6"),
+        key("per", "per = \"minute\""),
+        key("burst", "burst = 10"),
+        key("over", "over = \"tag\""),
+    ],
+};
+
+pub(super) const CLASS_SOURCE_PREFIX: &Table = &Table {
+    name: "class.source_prefix",
+    header: "`source_prefix`",
+    keys: SOURCE_LENGTHS,
 };
 
 pub(super) const ANSWERS: &Table = &Table {
@@ -270,6 +312,19 @@ pub(super) const COUNTERS: &Table = &Table {
     keys: &[key("sources", "sources = true")],
 };
 
+pub(super) const TAGS: &Table = &Table {
+    name: "tags",
+    header: "[tags]",
+    keys: &[
+        key("group", "group = \"gate-readers\""),
+        key("mark_mask", "mark_mask = 0xff"),
+        key("over_mark", "over_mark = 0x80"),
+        key("dscp_on", "dscp_on = \"syn\""),
+        key("over_dscp", "over_dscp = \"le\""),
+        key("bleach", "bleach = true"),
+    ],
+};
+
 /// What the design has but this version does not: refused by name, never ignored.
 #[derive(Debug)]
 pub(super) struct Later {
@@ -297,10 +352,6 @@ const fn entry(table: &'static str, key: &'static str, hint: &'static str) -> La
     Later { table, key, hint }
 }
 
-const NO_DATE: &str = "leave it out: what is written applies as soon as it is loaded";
-const READ_TAG: &str =
-    "leave it out: the class of a connection can be read with `gate flow SRC:PORT DST:PORT`";
-
 /// Everything that is refused by name because it is not built yet.
 pub(super) const LATER: &[Later] = &[
     entry(
@@ -308,16 +359,6 @@ pub(super) const LATER: &[Later] = &[
         "relays",
         "leave it out: the relays of [port25] hold for every pool",
     ),
-    entry("access", "effective_from", NO_DATE),
-    entry("class", "mark", READ_TAG),
-    entry("class", "dscp", READ_TAG),
-    entry(
-        "class",
-        "connections",
-        "leave it out: a class is counted, not limited",
-    ),
-    entry("class", "effective_from", NO_DATE),
-    entry("", "tags", READ_TAG),
     entry(
         "counters",
         "retention",
@@ -347,7 +388,7 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 18] = [
+    const TABLES: [&Table; 21] = [
         ROOT,
         INTERFACE,
         PORT25,
@@ -359,6 +400,8 @@ mod tests {
         GEOIP,
         GEOIP_GUARD,
         CLASS,
+        CONNECTIONS,
+        CLASS_SOURCE_PREFIX,
         ANSWERS,
         ANSWERS_SOURCE,
         ANSWERS_TOTAL,
@@ -366,6 +409,7 @@ mod tests {
         LISTS,
         LISTS_GUARD,
         COUNTERS,
+        TAGS,
     ];
 
     #[test]

@@ -73,6 +73,16 @@ impl<'t> Section<'t> {
         }
     }
 
+    /// The path of the table.
+    pub(super) fn name(&self) -> &'static str {
+        self.table.name
+    }
+
+    /// What a message calls the table.
+    pub(super) fn title(&self) -> &'static str {
+        self.table.title()
+    }
+
     /// The value of a key, read by `read`; `None` if the key is not there.
     pub(super) fn optional<T>(
         &self,

@@ -1,9 +1,10 @@
 //! What happens on port 25: policy, action and answer, of the configuration as a whole and of a pool.
 
 use gate_common::{Action, Answer, Policy};
+use jiff::Timestamp;
 
 use super::{
-    Limit, Listed, Treatment, limit,
+    Limit, Listed, Treatment, effective, limit,
     problem::{Problems, Reported},
     schema::THROTTLE,
     section::Section,
@@ -16,30 +17,39 @@ pub(super) struct Inherited {
     pub(super) action: Result<Action, Reported>,
     answer: Result<Answer, Reported>,
     pub(super) throttle: Result<Option<Limit>, Reported>,
+    effective_from: Result<Option<Timestamp>, Reported>,
+    now: Timestamp,
 }
 
 impl Inherited {
     /// What holds without a `[port25]`.
-    pub(super) const DEFAULT: Self = Self {
-        action: Ok(Action::Observe),
-        answer: Ok(Answer::Reset),
-        throttle: Ok(None),
-    };
+    pub(super) const fn default(now: Timestamp) -> Self {
+        Self {
+            action: Ok(Action::Observe),
+            answer: Ok(Answer::Reset),
+            throttle: Ok(None),
+            effective_from: Ok(None),
+            now,
+        }
+    }
 
     /// What holds when `[port25]` could not be read.
-    pub(super) const fn unknown(reported: Reported) -> Self {
+    pub(super) const fn unknown(reported: Reported, now: Timestamp) -> Self {
         Self {
             action: Err(reported),
             answer: Err(reported),
             throttle: Err(reported),
+            effective_from: Err(reported),
+            now,
         }
     }
 
-    /// Reads the keys `action`, `answer` and `throttle` of `[port25]`.
-    pub(super) fn read(section: &Section<'_>, problems: &mut Problems) -> Self {
+    /// Reads the keys `action`, `answer`, `throttle` and `effective_from` of `[port25]`.
+    pub(super) fn read(section: &Section<'_>, now: Timestamp, problems: &mut Problems) -> Self {
         let action = section.optional("action", word::<Action>, problems);
         let answer = section.optional("answer", word::<Answer>, problems);
         let throttle = limit::read(section, "throttle", THROTTLE, problems);
+        let effective_from = effective::read(section, now, problems);
         let action = action.and_then(|action| {
             action.map_or(Ok(Action::Observe), |action| {
                 limited("port25", &action, throttle.as_ref(), problems)
@@ -49,6 +59,8 @@ impl Inherited {
             action,
             answer: answer.map(|answer| answer.map_or(Answer::Reset, |answer| answer.value)),
             throttle,
+            effective_from: effective_from.map(|from| from.map(|from| from.value)),
+            now,
         }
     }
 
@@ -58,10 +70,11 @@ impl Inherited {
             policy: Policy::Restrict,
             action: self.action?,
             answer: self.answer?,
+            effective_from: self.effective_from?,
         })
     }
 
-    /// Reads the keys `policy`, `action` and `answer` of a pool.
+    /// Reads the keys `policy`, `action`, `answer` and `effective_from` of a pool.
     pub(super) fn pool(
         &self,
         section: &Section<'_>,
@@ -70,13 +83,16 @@ impl Inherited {
         let policy = section.required("policy", word::<Policy>, problems);
         let action = section.optional("action", word::<Action>, problems);
         let answer = section.optional("answer", word::<Answer>, problems);
+        let effective_from = effective::read(section, self.now, problems);
         let (policy, action, answer) = (policy?.value, action?, answer?);
+        let effective_from = effective_from?;
         match policy {
             Policy::Exempt => {
                 let action = action.map(|action| ("action", action.origin));
                 let answer = answer.map(|answer| ("answer", answer.origin));
+                let from = effective_from.map(|from| ("effective_from", from.origin));
                 let mut treatment = Ok(Treatment::EXEMPT);
-                for (key, origin) in action.into_iter().chain(answer) {
+                for (key, origin) in action.into_iter().chain(answer).chain(from) {
                     treatment = Err(problems.error(
                         origin,
                         format!("an exempt pool has no `{key}`: port 25 is open to it"),
@@ -90,12 +106,17 @@ impl Inherited {
                     Some(action) => limited("access", &action, self.throttle.as_ref(), problems)?,
                     None => self.action?,
                 };
+                effective::warn_idle(effective_from.as_ref(), action, section.title(), problems);
                 Ok(Treatment {
                     policy,
                     action,
                     answer: match answer {
                         Some(answer) => answer.value,
                         None => self.answer?,
+                    },
+                    effective_from: match effective_from {
+                        Some(from) => Some(from.value),
+                        None => self.effective_from?,
                     },
                 })
             }

@@ -96,7 +96,7 @@ pub(super) fn length(
                     origin,
                     format!("`{name}` cannot be {number}"),
                     format!(
-                        "accepted values: {} to {}, the number of leading bits that name one subscriber line",
+                        "accepted values: {} to {}, the number of leading bits that name one source",
                         range.start(),
                         range.end()
                     ),

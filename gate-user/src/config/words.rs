@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use gate_common::{Action, Answer, Identity, Policy, Role, Scope, ShapePolicy};
-use serde::Serialize;
+use gate_common::{Action, Answer, Identity, Over, Policy, Role, Scope, ShapePolicy};
+use serde::{Deserialize, Serialize};
 use toml::de::DeValue;
 
 use super::{
@@ -21,6 +21,15 @@ pub enum Mode {
     Generic,
     /// Native where the driver has it, else generic.
     Auto,
+}
+
+/// What is to be done about an interface that does not exist.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Missing {
+    /// The configuration is refused.
+    Refuse,
+    /// It is waited for: the gate gets on it when it comes.
+    Wait,
 }
 
 /// Which country of a database's entry counts first.
@@ -44,7 +53,7 @@ pub enum Stripped {
 }
 
 /// The time that a limit counts events in.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Per {
     /// A second.
@@ -78,6 +87,17 @@ impl Mode {
             Self::Native => "native",
             Self::Generic => "generic",
             Self::Auto => "auto",
+        }
+    }
+}
+
+impl Missing {
+    /// The word for it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Refuse => "refuse",
+            Self::Wait => "wait",
         }
     }
 }
@@ -151,6 +171,12 @@ impl fmt::Display for Mode {
     }
 }
 
+impl fmt::Display for Missing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
 impl fmt::Display for Stripped {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(self.name())
@@ -183,6 +209,7 @@ macro_rules! words {
 
 words! {
     Mode: &[Mode::Native, Mode::Generic, Mode::Auto];
+    Missing: &[Missing::Refuse, Missing::Wait];
     CountryField: &[CountryField::Country, CountryField::RegisteredCountry];
     Unlisted: &[Unlisted::Pass, Unlisted::Refuse];
     Stripped: &[Stripped::Access, Stripped::Uplink, Stripped::Pass];
@@ -191,6 +218,7 @@ words! {
     Answer: Answer::ALL;
     Identity: Identity::ALL;
     ShapePolicy: ShapePolicy::ALL;
+    Over: Over::ALL;
     Policy: Policy::ALL;
     Role: Role::ALL;
     Scope: Scope::ALL;

@@ -8,8 +8,16 @@ use tokio::{
     runtime, time,
 };
 
-use super::{Attempt, ControlError, PATIENCE, REPLY_MAX, Reply, Request, Standing};
-use crate::{error::Error, kernel, pins::Pins, view};
+use jiff::Timestamp;
+
+use super::{Attempt, By, ControlError, Outcome, PATIENCE, REPLY_MAX, Reply, Request, Standing};
+use crate::{
+    bypass::{Switched, Wanted},
+    error::Error,
+    kernel, person,
+    pins::Pins,
+    run, view,
+};
 
 /// The longest that a reload may take: several that wait for one another, with large databases, on a slow machine.
 const RELOAD: Duration = Duration::from_mins(10);
@@ -37,18 +45,30 @@ impl Client {
         match self.ask(&Request::Status, PATIENCE)? {
             Reply::Status(standing) => Ok(standing),
             Reply::Error { message } => Err(ControlError::Told(message)),
-            Reply::Reload(_) => Err(unasked()),
+            Reply::Reload(_) | Reply::Bypass(_) => Err(unasked()),
         }
     }
 
-    /// Asks for a reload, and waits for what becomes of it.
-    pub fn reload(&self, force: bool) -> Result<Attempt, ControlError> {
+    /// Asks for a change of generations, and waits for what becomes of it.
+    pub fn attempt(&self, request: &Request) -> Result<Attempt, ControlError> {
         // One that does not even say how it is would not reload either: there is no need to wait for as long.
         self.status()?;
-        match self.ask(&Request::Reload { force }, RELOAD)? {
+        match self.ask(request, RELOAD)? {
             Reply::Reload(attempt) => Ok(attempt),
             Reply::Error { message } => Err(ControlError::Told(message)),
-            Reply::Status(_) => Err(unasked()),
+            Reply::Status(_) | Reply::Bypass(_) => Err(unasked()),
+        }
+    }
+
+    /// Asks for a bypass, or for the end of one.
+    pub fn bypass(&self, wanted: Option<&Wanted>) -> Result<Switched, ControlError> {
+        // One that hangs would do it whenever it comes to itself, after its client was told that it failed.
+        self.status()?;
+        let wanted = wanted.cloned();
+        match self.ask(&Request::Bypass { wanted }, PATIENCE)? {
+            Reply::Bypass(switched) => Ok(switched),
+            Reply::Error { message } => Err(ControlError::Told(message)),
+            Reply::Status(_) | Reply::Reload(_) => Err(unasked()),
         }
     }
 
@@ -101,9 +121,12 @@ impl Client {
 }
 
 /// `gate reload`: asks the daemon, which there has to be.
-pub fn reload(pins: &Pins, force: bool) -> Result<Attempt, Error> {
+pub fn reload(pins: &Pins, force: bool, confirm: Option<Duration>) -> Result<Attempt, Error> {
     if pins.locked()? {
-        return Ok(Client::new(pins)?.reload(force)?);
+        return Ok(Client::new(pins)?.attempt(&Request::Reload {
+            force,
+            confirm_seconds: confirm.map(|it| it.as_secs()),
+        })?);
     }
     // Without a manifest it is not known what to start it with; that is a hint less.
     let manifest = view::with_current(pins, |directory| Ok(kernel::manifest(directory)?));
@@ -111,6 +134,35 @@ pub fn reload(pins: &Pins, force: bool) -> Result<Attempt, Error> {
         pins: pins.root().to_owned(),
         config: manifest.ok().map(|it| it.config),
     })
+}
+
+/// `gate rollback`: asks the daemon, or does it with the program in `object` where there is none.
+pub fn rollback(pins: &Pins, object: &[u8]) -> Result<Attempt, Error> {
+    let by = person::name();
+    if pins.locked()? {
+        return Ok(Client::new(pins)?.attempt(&Request::Rollback { by })?);
+    }
+    let change = Box::new(run::rollback(pins, object, by)?);
+    Ok(alone(By::Rollback, Outcome::Loaded { change }))
+}
+
+/// `gate reload --confirmed`: asks the daemon, or does it where there is none.
+pub fn confirm(pins: &Pins) -> Result<Attempt, Error> {
+    let by = person::name();
+    if pins.locked()? {
+        return Ok(Client::new(pins)?.attempt(&Request::Confirm { by })?);
+    }
+    let generation = run::confirm(pins, by.as_deref())?;
+    Ok(alone(By::Command, Outcome::Confirmed { generation }))
+}
+
+fn alone(by: By, outcome: Outcome) -> Attempt {
+    Attempt {
+        at: Timestamp::now(),
+        by,
+        force: false,
+        outcome,
+    }
 }
 
 fn unasked() -> ControlError {

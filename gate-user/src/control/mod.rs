@@ -1,4 +1,4 @@
-//! The daemon's control socket: how `gate reload` and `gate status` speak to the daemon.
+//! The daemon's control socket: how `gate reload`, `gate bypass` and `gate status` speak to the daemon.
 //!
 //! A client connects, writes one [`Request`] as a line of JSON, and reads one [`Reply`], a line of JSON as well. Both
 //! ends bound what they read and how long they wait: a client that says nothing, or anything else, holds up nobody.
@@ -17,12 +17,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    client::{Client, reload},
+    client::{Client, confirm, reload, rollback},
     place::{Endpoint, clean_up},
     server::Server,
     standing::Standing,
 };
 use crate::{
+    bypass::{Switched, Wanted},
     change::Change,
     error::{Error, Exit},
 };
@@ -45,6 +46,24 @@ pub enum Request {
         /// Whether guards are overridden.
         #[serde(default)]
         force: bool,
+        /// For how many seconds it waits for a confirmation; nothing if it needs none.
+        #[serde(default)]
+        confirm_seconds: Option<u64>,
+    },
+    /// To go back to the generation before.
+    Rollback {
+        /// Who asks, if known.
+        by: Option<String>,
+    },
+    /// To keep what waits for a confirmation.
+    Confirm {
+        /// Who asks, if known.
+        by: Option<String>,
+    },
+    /// To have everything only observed for a time, or to end that.
+    Bypass {
+        /// For how long, and why; nothing ends it.
+        wanted: Option<Wanted>,
     },
 }
 
@@ -54,8 +73,10 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::Status`].
     Status(Standing),
-    /// To [`Request::Reload`].
+    /// To [`Request::Reload`], [`Request::Rollback`] and [`Request::Confirm`].
     Reload(Attempt),
+    /// To [`Request::Bypass`].
+    Bypass(Switched),
     /// To what is no request, or cannot be done now.
     Error {
         /// Why.
@@ -69,18 +90,27 @@ pub enum Reply {
 pub enum By {
     /// The watch over data files, which reloads these and keeps the configuration.
     Watch,
+    /// Interfaces that came, went, or lost the program; the configuration is kept.
+    Interfaces,
     /// SIGHUP.
     Sighup,
     /// `gate reload`.
     Command,
+    /// `gate rollback`.
+    Rollback,
+    /// Nobody: a reload was not confirmed in time.
+    Unconfirmed,
 }
 
 impl fmt::Display for By {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
             Self::Watch => "a change of data",
+            Self::Interfaces => "a change of interfaces",
             Self::Sighup => "SIGHUP",
             Self::Command => "`gate reload`",
+            Self::Rollback => "`gate rollback`",
+            Self::Unconfirmed => "a reload that nobody confirmed in time",
         })
     }
 }
@@ -107,6 +137,11 @@ pub enum Outcome {
     Loaded {
         /// What it changed.
         change: Box<Change>,
+    },
+    /// What waited for a confirmation is kept.
+    Confirmed {
+        /// The generation in force.
+        generation: u32,
     },
     /// There was nothing to change.
     Unchanged {
@@ -158,7 +193,10 @@ impl Outcome {
     pub fn shorten(&mut self) {
         match self {
             Self::Loaded { change } => change.shorten(),
-            Self::Unchanged { .. } | Self::Refused(_) | Self::Failed(_) => {}
+            Self::Confirmed { .. }
+            | Self::Unchanged { .. }
+            | Self::Refused(_)
+            | Self::Failed(_) => {}
         }
     }
 
@@ -166,7 +204,7 @@ impl Outcome {
     #[must_use]
     pub fn cause(&self) -> Option<&Cause> {
         match self {
-            Self::Loaded { .. } | Self::Unchanged { .. } => None,
+            Self::Loaded { .. } | Self::Confirmed { .. } | Self::Unchanged { .. } => None,
             Self::Refused(cause) | Self::Failed(cause) => Some(cause),
         }
     }
@@ -175,7 +213,7 @@ impl Outcome {
     #[must_use]
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Loaded { .. } | Self::Unchanged { .. } => Exit::Ok,
+            Self::Loaded { .. } | Self::Confirmed { .. } | Self::Unchanged { .. } => Exit::Ok,
             Self::Refused(_) => Exit::Usage,
             Self::Failed(_) => Exit::Failed,
         }

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, By};
+use crate::marking::Missing;
 
 /// How the daemon is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,12 @@ pub struct Standing {
     /// The data file that never stays as it is, because of which no change of data is taken.
     #[serde(default)]
     pub restless: Option<PathBuf>,
+    /// Whether the configuration in force is another one than that of its file, and was read by another daemon: no change of data is followed.
+    #[serde(default)]
+    pub unread: bool,
+    /// The skb marks that are not set although connections are looked up.
+    #[serde(default)]
+    pub unseen: Option<Missing>,
     /// The reload that goes on.
     pub reloading: Option<By>,
     /// The last reload.
@@ -29,15 +36,20 @@ impl Standing {
     /// Notes a reload, after which the configuration in force is that of the file (`current`) or is not.
     ///
     /// One that worked makes good those before it, but new data does not make good a configuration that was refused, as
-    /// long as what is in force is not what the file says.
+    /// long as what is in force is not what the file says. What follows interfaces reads nothing, and makes nothing of that good.
     pub fn note(&mut self, attempt: Attempt, current: bool) {
         self.reloading = None;
-        let of_data = |attempt: &Attempt| attempt.by == By::Watch;
-        if attempt.outcome.cause().is_none() {
-            self.refused.retain(|before| !of_data(before) && !current);
-        } else {
-            self.refused
-                .retain(|before| of_data(before) != of_data(&attempt));
+        let about = About::of(&attempt);
+        let works = attempt.outcome.cause().is_none();
+        self.refused.retain(|before| match (works, about) {
+            // Who asked to go back and could not knows that, and everything is as it was.
+            (false, _) if attempt.by == By::Rollback => true,
+            (false, _) | (true, About::Interfaces) => About::of(before) != about,
+            (true, About::Data | About::Configuration) => {
+                About::of(before) == About::Configuration && !current
+            }
+        });
+        if !works && attempt.by != By::Rollback {
             self.refused.push(attempt.clone());
         }
         self.last = Some(attempt);
@@ -47,6 +59,24 @@ impl Standing {
     #[must_use]
     pub fn data_refused(&self) -> bool {
         self.refused.iter().any(|attempt| attempt.by == By::Watch)
+    }
+}
+
+/// What a reload takes that was not in force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum About {
+    Data,
+    Interfaces,
+    Configuration,
+}
+
+impl About {
+    const fn of(attempt: &Attempt) -> Self {
+        match attempt.by {
+            By::Watch => Self::Data,
+            By::Interfaces => Self::Interfaces,
+            By::Sighup | By::Command | By::Rollback | By::Unconfirmed => Self::Configuration,
+        }
     }
 }
 
@@ -88,7 +118,7 @@ mod tests {
 
     #[test]
     fn a_refusal_stands_until_it_is_made_good() {
-        use By::{Command, Sighup, Watch};
+        use By::{Command, Interfaces, Rollback, Sighup, Unconfirmed, Watch};
         for (attempts, current, expected) in [
             (&[(Watch, false)][..], false, &[Watch][..]),
             (&[(Watch, false), (Watch, true)], false, &[]),
@@ -113,6 +143,22 @@ mod tests {
                 true,
                 &[],
             ),
+            (
+                &[(Command, false), (Watch, false), (Interfaces, true)],
+                true,
+                &[Command, Watch],
+            ),
+            (
+                &[(Watch, false), (Interfaces, false)],
+                true,
+                &[Watch, Interfaces],
+            ),
+            (&[(Interfaces, false), (Interfaces, true)], false, &[]),
+            (&[(Interfaces, false), (Watch, true)], false, &[]),
+            (&[(Rollback, false)], false, &[]),
+            (&[(Command, false), (Rollback, false)], false, &[Command]),
+            (&[(Unconfirmed, false)], false, &[Unconfirmed]),
+            (&[(Unconfirmed, false), (Unconfirmed, true)], true, &[]),
         ] {
             assert_eq!(refused(attempts, current), expected, "{attempts:?}");
         }

@@ -67,11 +67,16 @@ impl Tables for HostTables<'_> {
         self.plan.lists.number(List::Countries, source)
     }
 
-    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
-        let limit = self.plan.settings.limit(key.bucket);
+    /// What a configuration says, and not what a person asked of a gate in force.
+    fn bypass_until_ns(&self) -> u64 {
+        0
+    }
+
+    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool {
+        let limit = self.plan.settings.limit(&key);
         let mut buckets = self.buckets.borrow_mut();
         let word = buckets.entry(key).or_default();
-        match limit::take(*word, now_ns, limit) {
+        match limit::take(*word, monotonic_ns, limit) {
             Some(next) => {
                 *word = next;
                 true

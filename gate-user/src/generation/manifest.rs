@@ -3,14 +3,14 @@
 //! The manifest travels with its generation, in a map pinned beside the tables, so that every answer about what is
 //! loaded comes from what is loaded and not from today's files.
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{collections::BTreeMap, fmt, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
-use crate::config::ListFile;
+use crate::config::{Limit, ListFile};
 
 /// Everything that a reader needs to put words to a generation's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,14 +27,24 @@ pub struct Manifest {
     pub config_sha256: String,
     /// The interfaces, in the order of the configuration.
     pub interfaces: Vec<Interface>,
+    /// The devices on which the skb mark is set.
+    #[serde(default)]
+    pub marked: Vec<String>,
     /// The pools, in the order of the configuration.
     pub pools: Vec<Pool>,
+    /// What sources hear of port 25 that no pool names; nothing if it is open to them.
+    pub unlisted: Option<Unlisted>,
     /// The prefixes that are counted one by one.
     pub prefixes: Vec<CountedPrefix>,
     /// The relays.
     pub relays: Vec<Relay>,
     /// The classes, by number.
     pub classes: Vec<Class>,
+    /// The first of the generations that have had these classes without a break.
+    pub classes_since: u32,
+    /// The group of the system whose members may read tags.
+    #[serde(default)]
+    pub readers: Option<String>,
     /// The databases.
     pub databases: Vec<Database>,
     /// The list files.
@@ -43,10 +53,52 @@ pub struct Manifest {
     /// What the guards had against it, overridden by `--force`.
     #[serde(default)]
     pub forced: Vec<String>,
+    /// The generation that `gate rollback` goes back to: the last one that was made of something else.
+    #[serde(default)]
+    pub previous: Option<u32>,
+    /// How it came to be in force again; nothing if it was made of files.
+    #[serde(default)]
+    pub rolled_back: Option<RolledBack>,
+    /// When the gate goes back to `previous`, unless a person confirms this one.
+    #[serde(default)]
+    pub confirm_until: Option<Timestamp>,
     /// The words that the databases' licences ask for wherever results are shown.
     pub attribution: Vec<String>,
     /// The prefix lists, by [`abi::List::name`].
     pub lists: BTreeMap<String, ListSize>,
+}
+
+/// A return to an earlier generation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RolledBack {
+    /// When.
+    pub at: Timestamp,
+    /// The generation that was in force.
+    pub from: u32,
+    /// The one that it is a copy of.
+    pub to: u32,
+    /// Who asked, if known.
+    pub by: Option<String>,
+    /// Whether nobody asked: a reload was not confirmed in time.
+    pub unconfirmed: bool,
+}
+
+impl fmt::Display for RolledBack {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            at,
+            from,
+            to,
+            by,
+            unconfirmed,
+        } = self;
+        write!(f, "rolled back from generation {from} to {to}, {at:.0}")?;
+        match by {
+            Some(by) => write!(f, ", by {by}"),
+            None if *unconfirmed => f.write_str(", since nobody confirmed it in time"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// How large a prefix list is.
@@ -78,6 +130,8 @@ pub struct Interface {
     pub identity: Option<String>,
     /// Where the program is to run: `native`, `generic` or `auto`.
     pub mode: String,
+    /// What is done while it does not exist: `refuse` or `wait`.
+    pub missing: String,
     /// Its counter.
     pub counter: u32,
 }
@@ -111,8 +165,19 @@ pub struct Pool {
     pub action: Option<String>,
     /// What a refused client hears; nothing where nothing is refused.
     pub answer: Option<String>,
+    /// Before which moment it is only observed.
+    pub effective_from: Option<Timestamp>,
     /// Its counter.
     pub counter: u32,
+}
+
+/// How sources are treated that no pool names.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Unlisted {
+    /// What the rule does.
+    pub action: String,
+    /// Before which moment they are only observed.
+    pub effective_from: Option<Timestamp>,
 }
 
 /// A prefix that the configuration itself names.
@@ -140,8 +205,37 @@ pub struct Relay {
 pub struct Class {
     /// Its name.
     pub name: String,
+    /// Its policy.
+    pub policy: String,
+    /// Its action; nothing if it is exempt.
+    pub action: Option<String>,
+    /// Before which moment it is only observed.
+    pub effective_from: Option<Timestamp>,
+    /// How many new connections a source has.
+    pub connections: Option<Connections>,
+    /// How many leading bits of an IPv4 address make one source.
+    pub source_v4: u8,
+    /// How many leading bits of an IPv6 address make one source.
+    pub source_v6: u8,
     /// Its counter.
     pub counter: u32,
+}
+
+/// The limit of a class.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Connections {
+    /// How many.
+    #[serde(flatten)]
+    pub limit: Limit,
+    /// What becomes of those beyond.
+    pub over: String,
+}
+
+impl fmt::Display for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { limit, over } = self;
+        write!(f, "{limit}, over {over}")
+    }
 }
 
 /// A country database.
@@ -198,6 +292,11 @@ impl Manifest {
                 found: manifest.abi,
             })
         }
+    }
+
+    /// The names of the classes, by number.
+    pub fn class_names(&self) -> impl Iterator<Item = &str> {
+        self.classes.iter().map(|class| class.name.as_str())
     }
 
     /// The counter of every object that has one, by the object's name.

@@ -5,6 +5,7 @@
 
 mod answers;
 pub mod host;
+mod legend;
 mod lists;
 pub mod manifest;
 mod numbers;
@@ -12,13 +13,16 @@ mod plan;
 mod prefix;
 mod prefixes;
 mod rules;
+mod settings;
 mod source_map;
 #[cfg(test)]
 mod tests;
 
+pub use legend::Legend;
 pub use lists::{CountryTable, ListError, Lists};
 pub use manifest::Manifest;
 pub use numbers::TooMany;
+pub(crate) use plan::classes_since;
 pub use plan::{Inputs, NamedInterface, Plan, PlanError};
 pub use prefix::Prefix;
 pub use prefixes::Prefixes;

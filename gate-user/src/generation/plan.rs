@@ -7,10 +7,11 @@ use std::{
 };
 
 use gate_common::{
-    Action, Addr, Country, Identity, Policy, Role,
+    Identity, Policy, Role,
     abi::{self, InterfaceKey, List},
 };
 use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
 
 use super::{
     lists::{self, CountryTable, ListError, Lists},
@@ -19,11 +20,13 @@ use super::{
     prefix::Prefix,
     prefixes::Prefixes,
     rules::{Rules, RulesError},
+    settings::{self, narrow, settings},
     source_map::{self, Item, SourceMap},
 };
 use crate::{
     config::{
-        AnswerFrom, Classes, Config, InterfaceConfig, Limit, Listed, Per, Pool, Stripped, Vlans,
+        Class, ClassRule, Classes, Config, Connections, InterfaceConfig, Listed, Pool, Stripped,
+        Vlans,
     },
     geoip::{Countries, TUNNELS},
 };
@@ -67,14 +70,35 @@ pub struct Plan {
 }
 
 /// An interface, or one VLAN of it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NamedInterface {
     /// The name of the device.
     pub name: String,
     /// [`InterfaceKey::vlan`].
     pub vlan: u16,
     /// What the configuration says of it.
+    #[serde(with = "octets")]
     pub interface: abi::Interface,
+}
+
+/// An entry of the table of interfaces as its octets: it is read by the same version of the map ABI only.
+mod octets {
+    use gate_common::abi::Interface;
+    use serde::{Deserialize as _, Deserializer, Serialize as _, Serializer};
+
+    type Octets = [u8; size_of::<Interface>()];
+
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde hands fields over so"
+    )]
+    pub(super) fn serialize<S: Serializer>(it: &Interface, to: S) -> Result<S::Ok, S::Error> {
+        bytemuck::cast::<Interface, Octets>(*it).serialize(to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Interface, D::Error> {
+        Octets::deserialize(from).map(bytemuck::cast)
+    }
 }
 
 /// Why a configuration makes no generation.
@@ -188,28 +212,28 @@ impl Plan {
             config: config.file.clone(),
             config_sha256: config.sha256.clone(),
             interfaces,
+            marked: settings::marked(config),
             pools,
+            unlisted: unlisted(config),
             prefixes,
             relays,
+            classes_since: classes_since(
+                number,
+                classes.iter().map(|class| class.name.as_str()),
+                previous,
+            ),
             classes,
+            readers: config.tags.group.as_ref().map(|it| it.value.clone()),
             databases: countries.map(|it| it.databases.clone()).unwrap_or_default(),
             list_files: config.list_files.clone(),
             forced: Vec::new(),
+            previous: None,
+            rolled_back: None,
+            confirm_until: None,
             attribution: countries
                 .map(|it| it.attribution.clone())
                 .unwrap_or_default(),
-            lists: sizes
-                .into_iter()
-                .map(|(list, prefixes)| {
-                    let table = lists.table(list);
-                    let size = manifest::ListSize {
-                        prefixes,
-                        bytes: table.bytes(),
-                        sha256: table.sha256(),
-                    };
-                    (list.name().to_owned(), size)
-                })
-                .collect::<BTreeMap<_, _>>(),
+            lists: list_sizes(&lists, sizes),
         };
         Ok(Self {
             settings: settings(config, &manifest.classes, country_table.countries()),
@@ -232,6 +256,17 @@ impl Plan {
             .iter()
             .filter_map(move |it| Some((InterfaceKey::of(index(&it.name)?, it.vlan), it.interface)))
     }
+}
+
+/// The first of the generations that have had these classes without a break, up to that with this number.
+pub(crate) fn classes_since<'n>(
+    number: u32,
+    names: impl Iterator<Item = &'n str>,
+    previous: Option<&Manifest>,
+) -> u32 {
+    previous
+        .filter(|it| it.class_names().eq(names))
+        .map_or(number, |it| it.classes_since)
 }
 
 /// A list of the configuration, each prefix with its number.
@@ -258,6 +293,32 @@ fn listed<'c>(
         .collect()
 }
 
+/// What output says of sources that no pool names, if they are restricted.
+fn unlisted(config: &Config) -> Option<manifest::Unlisted> {
+    let unlisted = config.port25.unlisted;
+    (!unlisted.passes()).then(|| manifest::Unlisted {
+        action: unlisted.action.to_string(),
+        effective_from: unlisted.effective_from,
+    })
+}
+
+/// What output says of the lists, each of which was made of so many prefixes.
+fn list_sizes(
+    lists: &Lists,
+    prefixes: [(List, usize); List::COUNT as usize],
+) -> BTreeMap<String, manifest::ListSize> {
+    let size = |(list, prefixes): (List, usize)| {
+        let table = lists.table(list);
+        let size = manifest::ListSize {
+            prefixes,
+            bytes: table.bytes(),
+            sha256: table.sha256(),
+        };
+        (list.name().to_owned(), size)
+    };
+    prefixes.map(size).into()
+}
+
 /// What output says of the interfaces, and what the tables do.
 fn interfaces(
     interfaces: &[InterfaceConfig],
@@ -274,6 +335,7 @@ fn interfaces(
                 role: role.to_string(),
                 identity: (role == Role::Access).then(|| identity.to_string()),
                 mode: it.mode.to_string(),
+                missing: it.missing.to_string(),
                 counter: 0,
             };
             interface.counter = numbers.of(Counted::Interface(interface.label()))?;
@@ -333,6 +395,7 @@ fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, T
             policy: it.treatment.policy.to_string(),
             action: restricted.then(|| it.treatment.action.to_string()),
             answer: restricted.then(|| it.treatment.answer.to_string()),
+            effective_from: it.treatment.effective_from,
             counter: numbers.of(Counted::Pool(it.name.clone()))?,
         })
     };
@@ -355,11 +418,28 @@ fn classes(
     classes: Option<&Classes>,
     numbers: &mut Numbers,
 ) -> Result<Vec<manifest::Class>, TooMany> {
-    let class = |it: &crate::config::Class| {
-        let counter = numbers.of(Counted::Class(it.name.clone()))?;
+    let class = |it: &Class| {
+        let ClassRule {
+            policy,
+            action,
+            effective_from,
+            ref connections,
+            source_v4,
+            source_v6,
+        } = it.rule;
+        let limited = |it: &Connections| manifest::Connections {
+            limit: it.limit,
+            over: it.over.to_string(),
+        };
         Ok(manifest::Class {
             name: it.name.clone(),
-            counter,
+            policy: policy.to_string(),
+            action: (policy == Policy::Restrict).then(|| action.to_string()),
+            effective_from,
+            connections: connections.as_ref().map(limited),
+            source_v4,
+            source_v6,
+            counter: numbers.of(Counted::Class(it.name.clone()))?,
         })
     };
     classes
@@ -399,79 +479,4 @@ fn class_prefixes(classes: Option<&Classes>, sources: &mut source_map::Writer<'_
             (prefix, number)
         })
         .collect()
-}
-
-fn settings(config: &Config, classes: &[manifest::Class], countries: &[Country]) -> abi::Settings {
-    let unlisted = config.port25.unlisted;
-    let AnswerFrom { v4, v6 } = config.port25.answer_from;
-    // Where nothing throttles, any valid limit will do: no bucket asks for it.
-    let throttle = config.port25.throttle.unwrap_or(Limit {
-        limit: 1,
-        per: Per::Second,
-        burst: 1,
-    });
-    let mut settings = abi::Settings {
-        dropped_shapes: config
-            .dropped_shapes
-            .iter()
-            .fold(0, |set, shape| set | shape.bit()),
-        throttle: throttle.to_abi(),
-        answer_source: config.answers.source.to_abi(),
-        answer_total: config.answers.total.to_abi(),
-        answer_v4: v4.map_or(Addr::UNSPECIFIED, Addr::from),
-        answer_v6: v6.map_or(Addr::UNSPECIFIED, Addr::from),
-        sourceless_action: sourceless_action(config) as u8,
-        reserved: [0; 3],
-        class_counters: [0; abi::CLASSES],
-        countries: [abi::ClassedCountry::default(); abi::COUNTRIES],
-        scope: config.port25.scope as u8,
-        unlisted: unlisted.policy as u8,
-        unlisted_action: unlisted.action as u8,
-        unlisted_answer: unlisted.answer as u8,
-        submission: config.submission.submission.into(),
-        submissions: config.submission.submissions.into(),
-        any_server: config.submission.servers.is_empty().into(),
-        count_sources: config.counters.sources.into(),
-    };
-    for (slot, class) in settings.class_counters.iter_mut().zip(classes) {
-        *slot = class.counter;
-    }
-    for (slot, country) in settings.countries.iter_mut().zip(countries) {
-        slot.country = country.number();
-        slot.class = config
-            .classes
-            .as_ref()
-            .map_or(0, |classes| narrow(class_of(classes, *country)));
-    }
-    settings
-}
-
-/// What becomes of shapes that hide their source: they may be any subscriber's, who must not escape by them what applies to others
-/// in the same network. There is no bucket for nobody, and so no limit within which they could pass.
-fn sourceless_action(config: &Config) -> Action {
-    let pools = config.pools.iter().map(|pool| pool.treatment.action);
-    let mut actions = pools.chain([config.port25.unlisted.action]);
-    if actions.any(|action| action != Action::Observe) {
-        Action::Enforce
-    } else {
-        Action::Observe
-    }
-}
-
-/// The class of a country; of [`Country::NONE`], that of addresses in no database.
-fn class_of(classes: &Classes, country: Country) -> usize {
-    if country == Country::NONE {
-        return classes.unknown;
-    }
-    let named = |class: &crate::config::Class| class.countries.contains(&country);
-    classes
-        .list
-        .iter()
-        .position(named)
-        .unwrap_or(classes.default)
-}
-
-/// Class numbers are below [`abi::CLASSES`], as the configuration made sure.
-fn narrow(class: usize) -> u8 {
-    u8::try_from(class).unwrap_or(0)
 }

@@ -126,9 +126,11 @@ impl Rules {
             policy,
             action,
             answer,
+            effective_from,
         } = pool.treatment;
         let rule = abi::Rule {
             until_ns,
+            effective_from_ns: effective_from.map_or(0, unix_ns),
             next: next.into(),
             pool_counter,
             prefix_counter,
@@ -195,7 +197,9 @@ fn following_rule(rule: &abi::Rule) -> u16 {
     u16::try_from(rule.next).unwrap_or(0)
 }
 
-/// UNIX time in nanoseconds; what lies before 1970 ended at its first nanosecond, since 0 means never.
-fn unix_ns(at: jiff::Timestamp) -> u64 {
-    u64::try_from(at.as_nanosecond()).unwrap_or(0).max(1)
+/// UNIX time in nanoseconds, as far as a word goes: what lies before 1970 is its first nanosecond, since 0 says that nothing was written, and
+/// what lies after 2554 its last.
+pub(super) fn unix_ns(at: jiff::Timestamp) -> u64 {
+    let ns = at.as_nanosecond().clamp(1, u64::MAX.into());
+    u64::try_from(ns).unwrap_or(u64::MAX)
 }

@@ -68,6 +68,14 @@ pub enum KernelError {
     #[cfg(feature = "log")]
     #[error("the log of packets cannot be opened: {0}")]
     Log(#[source] aya_log::Error),
+    /// A note could not be read or written.
+    #[error("{path}: the note cannot be understood: {error}", path = path.display())]
+    Note {
+        /// Its pin.
+        path: PathBuf,
+        /// What is wrong with it.
+        error: serde_json::Error,
+    },
     /// A pin could not be made.
     #[error(transparent)]
     Pins(#[from] PinsError),
@@ -101,7 +109,11 @@ impl KernelError {
             Self::Pins(error) => error.hint(),
             #[cfg(feature = "log")]
             Self::Log(_) => "the program in force was not built with `cargo xtask build --log`".to_owned(),
-            Self::TestRun { .. } => "`--engine host` replays without the kernel".to_owned(),
+            Self::TestRun { .. } => "`gate replay --engine host` decides without the kernel".to_owned(),
+            Self::Note { path, .. } => format!(
+                "another version wrote it; `rm {path}` forgets it",
+                path = path.display()
+            ),
             Self::Open { .. } | Self::Table { .. } | Self::Map { .. } | Self::Manifest(_) | Self::SourceMap(_) => "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON; `gate status` shows what is in force".to_owned(),
         }
     }

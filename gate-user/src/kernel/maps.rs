@@ -1,5 +1,7 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
+mod shared;
+
 use std::{
     collections::HashMap,
     hash::{BuildHasher as _, RandomState},
@@ -9,14 +11,15 @@ use std::{
 };
 
 use gate_common::{
-    Answered, Bucket, Country, Reason, Verdict,
+    Answered, Bucket, Country, Reason, Shown, Verdict,
     abi::{
-        self, DeviceKey, FlowKey, FlowTag, GenerationWord, Limited, List, Packets, Source,
-        SourceKey, SourceSet, State, maps,
+        self, DeviceKey, FlowKey, FlowTag, GenerationWord, Limited, List, NoMetadata, Packets,
+        Source, SourceKey, SourceSet, State, maps,
     },
     sets::{Hash, Tag},
 };
 
+pub use self::shared::Buckets;
 use super::{
     KernelError,
     tables::{self, Loaded, Part},
@@ -37,6 +40,7 @@ pub struct Maps {
     sources: Map,
     flows: Map,
     answers: Map,
+    shown: Map,
     limited: Map,
     buckets: Map,
     total_bucket: Map,
@@ -65,6 +69,7 @@ impl Maps {
             sources: open(maps::SOURCES)?,
             flows: open(maps::FLOWS)?,
             answers: open(maps::ANSWERS)?,
+            shown: open(maps::SHOWN)?,
             limited: open(maps::LIMITED)?,
             buckets: open(maps::BUCKETS)?,
             total_bucket: open(maps::TOTAL_BUCKET)?,
@@ -86,6 +91,7 @@ impl Maps {
             &self.sources,
             &self.flows,
             &self.answers,
+            &self.shown,
             &self.limited,
             &self.buckets,
             &self.total_bucket,
@@ -97,14 +103,12 @@ impl Maps {
 
     /// The generation that a pinned gate runs; none, if nothing is pinned.
     pub fn pinned_generation(pins: &Pins) -> Result<GenerationWord, KernelError> {
-        let path = pins.map(maps::STATE);
-        let state = match Map::open(&path, Access::Read) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                return Ok(GenerationWord::default());
-            }
-            result => result.map_err(|error| KernelError::Open { path, error })?,
-        };
-        Ok(GenerationWord(word(&state, State::Generation)?))
+        Ok(GenerationWord(pinned_word(pins, State::Generation)?))
+    }
+
+    /// [`Maps::bypass_until`] of a pinned gate; 0 if nothing is pinned.
+    pub fn pinned_bypass(pins: &Pins) -> Result<u64, KernelError> {
+        pinned_word(pins, State::Bypass)
     }
 
     /// The generation in force.
@@ -128,9 +132,29 @@ impl Maps {
         self.set(State::WallOffset, offset_ns)
     }
 
+    /// The UNIX time in nanoseconds until which everything is only observed; 0 is no bypass.
+    pub fn bypass_until(&self) -> Result<u64, KernelError> {
+        word(&self.state, State::Bypass)
+    }
+
+    /// Has everything only observed until this UNIX time in nanoseconds, by one store; 0 ends that.
+    pub fn set_bypass_until(&self, until_ns: u64) -> Result<(), KernelError> {
+        self.set(State::Bypass, until_ns)
+    }
+
     /// Makes it this UNIX time for the program, whatever the clock says. For instances that are attached to nothing.
     pub fn set_now(&self, now_ns: u64) -> Result<(), KernelError> {
         self.set(State::Now, now_ns)
+    }
+
+    /// Why packets that are to be marked have no metadata, as far as that is known.
+    pub fn no_metadata(&self) -> Result<NoMetadata, KernelError> {
+        Ok(NoMetadata::of(word(&self.state, State::NoMetadata)?))
+    }
+
+    /// Tells the program that marks whether to look up what has no metadata.
+    pub fn set_no_metadata(&self, why: NoMetadata) -> Result<(), KernelError> {
+        self.set(State::NoMetadata, why as u64)
     }
 
     /// How many packets got this verdict for this reason.
@@ -214,6 +238,15 @@ impl Maps {
             .answers
             .lookup_per_cpu(&u32::from(answered as u8))
             .map_err(KernelError::map(maps::ANSWERS, "read"))?;
+        Ok(values.iter().flatten().sum())
+    }
+
+    /// How many packets showed the tag of their connection so.
+    pub fn shown(&self, shown: Shown) -> Result<u64, KernelError> {
+        let values: Option<Vec<u64>> = self
+            .shown
+            .lookup_per_cpu(&u32::from(shown as u8))
+            .map_err(KernelError::map(maps::SHOWN, "read"))?;
         Ok(values.iter().flatten().sum())
     }
 
@@ -384,6 +417,16 @@ where
                 Err(_) => task(),
             })
     })
+}
+
+/// A word of the pinned map of state; 0 if nothing is pinned.
+fn pinned_word(pins: &Pins, wanted: State) -> Result<u64, KernelError> {
+    let path = pins.map(maps::STATE);
+    match Map::open(&path, Access::Read) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(KernelError::Open { path, error }),
+        Ok(state) => word(&state, wanted),
+    }
 }
 
 /// A word of the map of state; its elements are always there.

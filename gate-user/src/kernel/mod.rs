@@ -5,6 +5,7 @@
 mod btf;
 mod error;
 mod maps;
+mod notes;
 mod tables;
 mod test_run;
 
@@ -13,27 +14,62 @@ use std::{io, os::fd::AsFd as _, path::Path};
 use aya::{
     Ebpf, EbpfLoader,
     maps::{Map as AyaMap, MapData},
-    programs::{Program, ProgramError, RawTracePoint, Xdp},
+    programs::{Program, ProgramError, RawTracePoint, SchedClassifier, Xdp},
 };
 use gate_common::abi::{self, KernelLayout};
 
+pub(crate) use self::tables::{LEGEND, READABLE};
 pub use self::{
     btf::LayoutError,
     error::KernelError,
-    maps::{Maps, Prepared},
-    tables::{Loaded, lists, manifest, source_map},
-    test_run::{Action, LOOPBACK, SHORTEST, test_run, test_run_into},
+    maps::{Buckets, Maps, Prepared},
+    notes::{read_note, remove_note, write_note},
+    tables::{
+        Loaded, interfaces, legend, list, list_ids, lists, manifest, named_interfaces, source_map,
+    },
+    test_run::{Action, LOOPBACK, SHORTEST, test_run, test_run_at, test_run_into},
 };
 use crate::{
     object,
     pins::Pins,
-    sys::{Access, Map},
+    sys::{Access, Map, program_tag},
 };
+
+/// Which packets of submission connections the program looks at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Look {
+    /// Those that open one.
+    #[default]
+    Opening,
+    /// All, for their DSCP.
+    Every,
+}
+
+impl Look {
+    /// What these settings ask for.
+    #[must_use]
+    pub const fn of(settings: &abi::Settings) -> Self {
+        if settings.dscp_all != 0 || settings.bleach != 0 {
+            Self::Every
+        } else {
+            Self::Opening
+        }
+    }
+
+    /// The name of the program.
+    const fn program(self) -> &'static str {
+        match self {
+            Self::Opening => abi::PROGRAM,
+            Self::Every => abi::PROGRAM_EVERY,
+        }
+    }
+}
 
 /// A loaded program and its maps.
 #[derive(Debug)]
 pub struct Gate {
     ebpf: Ebpf,
+    look: Look,
     /// The maps.
     pub maps: Maps,
     /// What the programs on tracepoints were told, if anything is known.
@@ -48,20 +84,26 @@ impl Gate {
 
     /// As [`Gate::private`]; the programs for tracepoints take the kernel's structures to be laid out so.
     pub fn private_with(object: &[u8], layout: KernelLayout) -> Result<Self, KernelError> {
-        Self::load(object, None, Ok(layout))
+        Self::load(object, None, Look::Opening, Ok(layout))
+    }
+
+    /// As [`Gate::private`], with the program that looks at these packets.
+    pub fn private_looking(object: &[u8], look: Look) -> Result<Self, KernelError> {
+        Self::load(object, None, look, Ok(KernelLayout::default()))
     }
 
     /// Loads the program with the pinned maps, pinning those that are not there yet.
     ///
     /// Pins that are there are checked first: aya adopts whatever it finds.
-    pub fn pinned(object: &[u8], pins: &Pins) -> Result<Self, KernelError> {
+    pub fn pinned(object: &[u8], pins: &Pins, look: Look) -> Result<Self, KernelError> {
         check_pins(object, pins)?;
-        Self::load(object, Some(pins), btf::layout())
+        Self::load(object, Some(pins), look, btf::layout())
     }
 
     fn load(
         object: &[u8],
         pins: Option<&Pins>,
+        look: Look,
         layout: Result<KernelLayout, LayoutError>,
     ) -> Result<Self, KernelError> {
         let known = layout.as_ref().copied().unwrap_or_default();
@@ -76,7 +118,7 @@ impl Gate {
         let mut ebpf = loader
             .load(object)
             .map_err(|error| KernelError::Load(Box::new(error)))?;
-        program(&mut ebpf)
+        program(&mut ebpf, look)
             .and_then(Xdp::load)
             .map_err(|error| KernelError::Program(Box::new(error)))?;
         let maps = Maps::open_each(|name| {
@@ -91,7 +133,12 @@ impl Gate {
         if pins.is_some() {
             maps.seed()?;
         }
-        Ok(Self { ebpf, maps, layout })
+        Ok(Self {
+            ebpf,
+            look,
+            maps,
+            layout,
+        })
     }
 
     /// Whether its maps are those that are pinned.
@@ -124,15 +171,42 @@ impl Gate {
         Ok(program)
     }
 
+    /// The program that sets the skb mark, loaded when it is first asked for: only those who want marks have it.
+    pub fn marker(&mut self) -> Result<&mut SchedClassifier, ProgramError> {
+        let program: &mut Program = self
+            .ebpf
+            .program_mut(abi::MARKER)
+            .ok_or(ProgramError::NotLoaded)?;
+        let program: &mut SchedClassifier = program.try_into()?;
+        if program.fd().is_err() {
+            program.load()?;
+        }
+        Ok(program)
+    }
+
+    /// Which packets of submission connections the program looks at.
+    #[must_use]
+    pub const fn look(&self) -> Look {
+        self.look
+    }
+
+    /// The kernel's digest of the program's instructions: two programs with one tag do the same.
+    pub fn tag(&mut self) -> Result<String, KernelError> {
+        let program = self.program()?;
+        let tag = program.fd().map(|fd| program_tag(fd.as_fd()));
+        tag.map_err(|error| KernelError::Program(Box::new(error)))?
+            .map_err(|error| KernelError::Program(Box::new(ProgramError::IOError(error))))
+    }
+
     /// The program.
     pub fn program(&mut self) -> Result<&mut Xdp, KernelError> {
-        program(&mut self.ebpf).map_err(|error| KernelError::Program(Box::new(error)))
+        program(&mut self.ebpf, self.look).map_err(|error| KernelError::Program(Box::new(error)))
     }
 }
 
-fn program(ebpf: &mut Ebpf) -> Result<&mut Xdp, ProgramError> {
+fn program(ebpf: &mut Ebpf, look: Look) -> Result<&mut Xdp, ProgramError> {
     let program: &mut Program = ebpf
-        .program_mut(abi::PROGRAM)
+        .program_mut(look.program())
         .ok_or(ProgramError::NotLoaded)?;
     program.try_into()
 }

@@ -7,22 +7,38 @@ use std::{
     sync::Arc,
 };
 
+use bytemuck::Zeroable as _;
 use gate_common::{
-    abi::{Interface, InterfaceKey, List, Rule, Settings, maps},
+    abi::{INTERFACE_PLACES, Interface, InterfaceKey, List, PlacedInterface, Rule, Settings, maps},
     table::Line,
 };
 
 use super::KernelError;
 use crate::{
-    generation::{Lists, Manifest, Plan, SourceMap},
+    generation::{
+        Legend, Lists, Manifest, NamedInterface, Plan, SourceMap, manifest::ManifestError,
+    },
     sys::{Access, Map, MapKind},
     table::Table,
 };
 
 /// The name of the map that holds the manifest, beside the tables of its generation.
 const MANIFEST: &str = "MANIFEST";
+/// The name of the map that holds the legend, likewise.
+pub(crate) const LEGEND: &str = "LEGEND";
+/// The pins of a generation that say what a tag means, and what tag an address has.
+pub(crate) const READABLE: [&str; 6] = [
+    LEGEND,
+    maps::SETTINGS,
+    "CLASSES_ROOT",
+    "CLASSES_NODES",
+    "COUNTRIES_ROOT",
+    "COUNTRIES_NODES",
+];
 /// The name of the map that holds the source map, likewise.
 const SOURCE_MAP: &str = "SOURCE_MAP";
+/// The name of the map that holds the interfaces by name, likewise.
+const NAMED: &str = "NAMED";
 /// How many bytes one element of a map of text holds.
 const CHUNK: usize = 4096;
 /// `BPF_F_MMAPABLE`: elements begin at a page, so that a line of a table is a cache line.
@@ -65,21 +81,95 @@ pub fn manifest(directory: &Path) -> Result<Manifest, KernelError> {
     Ok(Manifest::from_bytes(&text(directory, MANIFEST)?)?)
 }
 
+/// Reads the legend pinned in the directory of a generation.
+pub fn legend(directory: &Path) -> Result<Legend, KernelError> {
+    Ok(Legend::from_bytes(&text(directory, LEGEND)?)?)
+}
+
 /// Reads the source map pinned in the directory of a generation.
 pub fn source_map(directory: &Path) -> Result<SourceMap, KernelError> {
     Ok(SourceMap::from_bytes(&text(directory, SOURCE_MAP)?)?)
 }
 
+/// Reads the interfaces by name, pinned in the directory of a generation.
+pub fn named_interfaces(directory: &Path) -> Result<Vec<NamedInterface>, KernelError> {
+    let bytes = text(directory, NAMED)?;
+    let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+    Ok(serde_json::from_slice(text).map_err(ManifestError::Unreadable)?)
+}
+
 /// Reads the prefix lists pinned in the directory of a generation.
 pub fn lists(directory: &Path) -> Result<Lists, KernelError> {
-    Lists::try_new(|list| {
-        let [root, nodes] = list_pins(list).map(|pin| {
-            let path = directory.join(pin);
-            let lines = Map::open(&path, Access::Read).and_then(|map| map.read_all::<Line>());
-            lines.map_err(|error| KernelError::Open { path, error })
-        });
-        Ok(Arc::new(Table::from_lines(root?, nodes?)))
-    })
+    Lists::try_new(|list| Ok(Arc::new(self::list(directory, list)?)))
+}
+
+/// Reads one of the prefix lists pinned in the directory of a generation.
+pub fn list(directory: &Path, list: List) -> Result<Table, KernelError> {
+    let [root, nodes] = list_pins(list).map(|pin| {
+        let path = directory.join(pin);
+        let lines = Map::open(&path, Access::Read).and_then(|map| map.read_all::<Line>());
+        lines.map_err(|error| KernelError::Open { path, error })
+    });
+    Ok(Table::from_lines(root?, nodes?))
+}
+
+/// The interfaces and VLANs of the generation pinned in a directory.
+pub fn interfaces(directory: &Path) -> Result<HashMap<InterfaceKey, Interface>, KernelError> {
+    let open = |name| {
+        let path = directory.join(name);
+        Map::open(&path, Access::Read).map_err(|error| KernelError::Open { path, error })
+    };
+    let placed: Vec<PlacedInterface> = open(maps::INTERFACES)?
+        .read_all()
+        .map_err(KernelError::map(maps::INTERFACES, "read"))?;
+    let displaced = open(maps::DISPLACED)?
+        .entries()
+        .map_err(KernelError::map(maps::DISPLACED, "read"))?;
+    let placed = placed.into_iter().filter(|it| it.key.index != 0);
+    Ok(placed
+        .map(|it| (it.key, it.interface))
+        .chain(displaced)
+        .collect())
+}
+
+/// What the program reads of the generation pinned in a directory.
+pub(super) fn pinned_parts(directory: &Path) -> Result<Vec<Part>, KernelError> {
+    let whole = [
+        maps::SETTINGS,
+        maps::INTERFACES,
+        maps::DISPLACED,
+        maps::RULES,
+    ]
+    .map(|name| (name.to_owned(), (name, None)));
+    let lists = List::ALL.into_iter().flat_map(|list| {
+        let outers = [maps::ROOTS, maps::NODES].map(|outer| (outer, Some(list)));
+        list_pins(list).into_iter().zip(outers)
+    });
+    whole
+        .into_iter()
+        .chain(lists)
+        .map(|(pin, outer)| {
+            let path = directory.join(&pin);
+            match Map::open(&path, Access::Read) {
+                Ok(map) => Ok(Part {
+                    pin,
+                    outer: Some(outer),
+                    map,
+                }),
+                Err(error) => Err(KernelError::Open { path, error }),
+            }
+        })
+        .collect()
+}
+
+/// The kernel's numbers for the two maps of a list: generations with the same table share them.
+pub fn list_ids(directory: &Path, list: List) -> Result<[u32; 2], KernelError> {
+    let [root, nodes] = list_pins(list).map(|pin| {
+        let path = directory.join(pin);
+        let id = Map::open(&path, Access::Read).map(|map| map.id());
+        id.map_err(|error| KernelError::Open { path, error })
+    });
+    Ok([root?, nodes?])
 }
 
 /// The names of a list's two pins: its root and its nodes.
@@ -89,12 +179,19 @@ fn list_pins(list: List) -> [String; 2] {
 }
 
 fn text(directory: &Path, name: &'static str) -> Result<Vec<u8>, KernelError> {
-    let path = directory.join(name);
-    let map = Map::open(&path, Access::Read).map_err(|error| KernelError::Open { path, error })?;
+    text_at(&directory.join(name))
+}
+
+/// The bytes in a map of text; what follows them is null.
+pub(super) fn text_at(path: &Path) -> Result<Vec<u8>, KernelError> {
+    let failed = |error| KernelError::Open {
+        path: path.to_owned(),
+        error,
+    };
+    let map = Map::open(path, Access::Read).map_err(failed)?;
     let mut bytes = Vec::new();
     for index in 0..map.spec().max_entries {
-        let chunk: Option<[u8; CHUNK]> =
-            map.lookup(&index).map_err(KernelError::map(name, "read"))?;
+        let chunk: Option<[u8; CHUNK]> = map.lookup(&index).map_err(failed)?;
         bytes.extend(chunk.into_iter().flatten());
     }
     Ok(bytes)
@@ -106,7 +203,7 @@ pub(super) fn parts(
     index: &dyn Fn(&str) -> Option<u32>,
     loaded: Option<Loaded<'_>>,
 ) -> Result<Vec<Part>, KernelError> {
-    let interfaces: Vec<(InterfaceKey, Interface)> = plan.interfaces_by_key(index).collect();
+    let (placed, displaced) = places(plan.interfaces_by_key(index));
     let own = |name: &'static str, map| Part {
         pin: name.to_owned(),
         outer: Some((name, None)),
@@ -118,7 +215,11 @@ pub(super) fn parts(
             maps::SETTINGS,
             array::<Settings>(maps::SETTINGS, settings, 0)?,
         ),
-        own(maps::INTERFACES, hash(maps::INTERFACES, &interfaces)?),
+        own(
+            maps::INTERFACES,
+            array::<PlacedInterface>(maps::INTERFACES, &placed, 0)?,
+        ),
+        own(maps::DISPLACED, hash(maps::DISPLACED, &displaced)?),
         own(
             maps::RULES,
             array::<Rule>(maps::RULES, &plan.rules, INNER_MAP)?,
@@ -146,7 +247,12 @@ pub(super) fn parts(
     }
     for (name, bytes) in [
         (MANIFEST, plan.manifest.to_bytes()?),
+        (LEGEND, Legend::of(&plan.manifest).to_bytes()?),
         (SOURCE_MAP, plan.source_map.to_bytes()?),
+        (
+            NAMED,
+            serde_json::to_vec(&plan.interfaces).map_err(ManifestError::Unreadable)?,
+        ),
     ] {
         parts.push(Part {
             pin: name.to_owned(),
@@ -155,6 +261,23 @@ pub(super) fn parts(
         });
     }
     Ok(parts)
+}
+
+/// The interfaces at their places, and those whose place another one has: ports go first, since each packet asks for its port.
+fn places(
+    interfaces: impl Iterator<Item = (InterfaceKey, Interface)>,
+) -> (Vec<PlacedInterface>, Vec<(InterfaceKey, Interface)>) {
+    let mut interfaces: Vec<_> = interfaces.collect();
+    interfaces.sort_by_key(|(key, _)| key.vlan != InterfaceKey::PORT);
+    let mut placed = vec![PlacedInterface::zeroed(); INTERFACE_PLACES as usize];
+    let mut displaced = Vec::new();
+    for (key, interface) in interfaces {
+        match placed.get_mut(key.place() as usize) {
+            Some(place) if place.key.index == 0 => *place = PlacedInterface { key, interface },
+            _ => displaced.push((key, interface)),
+        }
+    }
+    (placed, displaced)
 }
 
 /// The maps of the loaded generation's list, if it has the same table.
@@ -241,7 +364,8 @@ fn hash(name: &str, entries: &[(InterfaceKey, Interface)]) -> Result<Map, Kernel
     })
 }
 
-fn text_map(name: &str, bytes: &[u8]) -> Result<Map, KernelError> {
+/// A map of text with these bytes.
+pub(super) fn text_map(name: &str, bytes: &[u8]) -> Result<Map, KernelError> {
     let chunks: Vec<[u8; CHUNK]> = bytes
         .chunks(CHUNK)
         .map(|chunk| {

@@ -35,7 +35,12 @@ impl fmt::Display for Action {
 
 /// Runs one frame, as if it had come in by [`LOOPBACK`].
 pub fn test_run(program: &Xdp, frame: &[u8]) -> Result<Action, KernelError> {
-    Ok(run(program, frame, None)?.0)
+    test_run_at(program, frame, LOOPBACK)
+}
+
+/// Runs one frame, as if it had come in by the device with this index, of this network namespace.
+pub fn test_run_at(program: &Xdp, frame: &[u8], interface: u32) -> Result<Action, KernelError> {
+    Ok(run(program, frame, interface, None)?.0)
 }
 
 /// Runs one frame and writes what has become of it into `out`, as far as there is room; also says how long it is then.
@@ -44,12 +49,13 @@ pub fn test_run_into(
     frame: &[u8],
     out: &mut [u8],
 ) -> Result<(Action, usize), KernelError> {
-    run(program, frame, Some(out))
+    run(program, frame, LOOPBACK, Some(out))
 }
 
 fn run(
     program: &Xdp,
     frame: &[u8],
+    interface: u32,
     out: Option<&mut [u8]>,
 ) -> Result<(Action, usize), KernelError> {
     let failed = |error| KernelError::TestRun {
@@ -57,7 +63,7 @@ fn run(
         error,
     };
     let length = u32::try_from(frame.len()).map_err(|it| failed(io::Error::other(it)))?;
-    let context = context(length);
+    let context = context(length, interface);
     let mut options = TestRunOptions::new();
     options.data_in = Some(frame);
     options.data_out = out;
@@ -83,8 +89,8 @@ fn run(
 }
 
 /// `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
-fn context(length: u32) -> Vec<u8> {
-    [0, length, 0, LOOPBACK, 0, 0]
+fn context(length: u32, interface: u32) -> Vec<u8> {
+    [0, length, 0, interface, 0, 0]
         .into_iter()
         .flat_map(u32::to_ne_bytes)
         .collect()

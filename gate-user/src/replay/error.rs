@@ -55,19 +55,9 @@ pub enum ReplayError {
         /// Those that are missing.
         missing: Vec<&'static str>,
     },
-    /// The program contradicts itself.
-    #[error("the program in the kernel {what}")]
-    Inconsistent {
-        /// In this.
-        what: &'static str,
-    },
 }
 
 impl ReplayError {
-    pub(super) const fn inconsistent(what: &'static str) -> Self {
-        Self::Inconsistent { what }
-    }
-
     /// The exit code of a command that fails so.
     #[must_use]
     pub const fn exit(&self) -> Exit {
@@ -77,7 +67,7 @@ impl ReplayError {
             | Self::Where { .. }
             | Self::NoRole { .. }
             | Self::NoInterface { .. } => Exit::Usage,
-            Self::Privilege { .. } | Self::Inconsistent { .. } => Exit::Failed,
+            Self::Privilege { .. } => Exit::Failed,
         }
     }
 
@@ -98,9 +88,6 @@ impl ReplayError {
             }
             Self::Privilege { .. } => {
                 "run it as root, or with `--engine host`, which needs no privileges".to_owned()
-            }
-            Self::Inconsistent { .. } => {
-                "this is a fault of the gate: report it with the capture; `--engine host` replays without the kernel".to_owned()
             }
         }
     }

@@ -9,10 +9,8 @@ use gate_common::{Addr, Flow, Reason, Shape};
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{
-    engine::{Judgement, Outcome},
-    rule::Rule,
-};
+use super::engine::Outcome;
+use crate::judge::{Judgement, Rule};
 
 /// A packet and what became of it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -35,7 +33,7 @@ pub struct Line {
     pub destination: Option<IpAddr>,
     /// The port there.
     pub port: Option<u16>,
-    /// The country of the source, of a packet that got a class; nothing if no database knows it.
+    /// The country of the source, of a packet that has a class; nothing if no database knows it.
     pub country: Option<String>,
     /// The class.
     pub class: Option<String>,
@@ -123,7 +121,7 @@ impl Line {
             write!(out, "  {class}, {country}")?;
         }
         if let Some(rule) = &self.rule {
-            write!(out, "  {}", matched(rule))?;
+            write!(out, "  {rule}")?;
         }
         if let Some(captured) = self.captured {
             write!(out, "  ({captured} of {} octets captured)", self.length)?;
@@ -146,30 +144,4 @@ fn endpoint(address: IpAddr, port: Option<u16>) -> String {
         || address.to_string(),
         |port| SocketAddr::new(address, port).to_string(),
     )
-}
-
-/// `pool static by 100.64.9.8/32, gate.toml:23`
-fn matched(rule: &Rule) -> String {
-    let Rule {
-        kind,
-        name,
-        prefix,
-        file,
-        line,
-        ticket,
-    } = rule;
-    let name = name
-        .as_ref()
-        .map_or_else(String::new, |it| format!(" {it}"));
-    let prefix = prefix
-        .as_ref()
-        .map_or_else(String::new, |it| format!(" by {it}"));
-    let place = match (file, line) {
-        (Some(file), Some(line)) => format!(", {}:{line}", file.display()),
-        _ => String::new(),
-    };
-    let ticket = ticket
-        .as_ref()
-        .map_or_else(String::new, |it| format!(", ticket {it}"));
-    format!("{kind}{name}{prefix}{place}{ticket}")
 }

@@ -3,7 +3,6 @@
 //! | module | what it is |
 //! |---|---|
 //! | `engine` | who decides: the program in the kernel, or its source in this process |
-//! | `rule` | which line of the configuration a verdict comes from |
 //! | `line`, `summary` | what is said about each packet, and about all |
 //!
 //! Nothing that is in force is touched or looked at. It is the capture's time for all deadlines.
@@ -11,7 +10,6 @@
 mod engine;
 mod error;
 mod line;
-mod rule;
 mod summary;
 
 use std::{
@@ -24,15 +22,14 @@ use std::{
 use gate_common::{Flow, Role, abi::InterfaceKey, decide, parse::parse};
 use jiff::Timestamp;
 
-use self::{
-    engine::{Arrival, Host, Judge, Kernel, Outcome},
-    rule::Rules,
-};
-pub use self::{error::ReplayError, line::Line, rule::Rule, summary::Summary};
+use self::engine::{Arrival, Host, Judge, Kernel, Outcome};
+pub use self::{error::ReplayError, line::Line, summary::Summary};
+pub use crate::judge::Rule;
 use crate::{
     capture::{Capture, Packet},
     error::Error,
     generation::{Plan, host::HostTables},
+    judge::Rules,
     load::{self, Base, Source},
     progress::Progress,
     view::View,
@@ -253,7 +250,7 @@ impl Replay<'_> {
         if let (Outcome::Judged(judgement), Some(now_ns)) = (&outcome, now_ns) {
             let source = decide::source(&flow, ARRIVAL, &self.tables);
             line.rule = self.rules.of(*judgement, source, flow.dst, now_ns);
-            if let Some((class, country)) = judgement.tag {
+            if let Some((class, country)) = judgement.class {
                 line.class = self.rules.class(class);
                 line.country = country.code().map(|code| code.to_string());
             }

@@ -5,11 +5,8 @@ use std::{collections::BTreeMap, io};
 use gate_common::Verdict;
 use jiff::Timestamp;
 
-use super::{
-    Engine, Interface,
-    engine::{Judgement, Outcome},
-    line::Line,
-};
+use super::{Engine, Interface, engine::Outcome, line::Line};
+use crate::judge::Judgement;
 
 /// How many packets became what.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::{
     Report, Table,
-    limited::{self, ByAnswered, ByBucket, Unsent},
+    limited::{self, ByAnswered, ByBucket, ByShown, Unsent},
 };
 use crate::{
     clock,
@@ -46,6 +46,7 @@ impl Verdicts {
             observed,
             tagged,
             unparsed,
+            over_limit: _,
         } = other;
         self.passed += passed;
         self.refused += refused;
@@ -105,6 +106,33 @@ impl Verdicts {
     }
 }
 
+/// Packets of an object that is counted by itself.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+struct ObjectPackets {
+    /// By verdict.
+    #[serde(flatten)]
+    verdicts: Verdicts,
+    /// Of all of these, those for the reason `over_limit`.
+    over_limit: u64,
+}
+
+impl ObjectPackets {
+    fn sum(packets: &[Packets]) -> Self {
+        Self {
+            verdicts: Verdicts::sum(packets),
+            over_limit: packets.iter().map(|it| it.over_limit).sum(),
+        }
+    }
+
+    fn cells(&self) -> impl Iterator<Item = String> + use<> {
+        let Self {
+            verdicts,
+            over_limit,
+        } = self;
+        verdicts.cells().into_iter().chain([over_limit.to_string()])
+    }
+}
+
 /// Everything that is counted.
 #[derive(Clone, Debug, Serialize)]
 pub struct Counters {
@@ -114,6 +142,8 @@ pub struct Counters {
     pub verdicts: Verdicts,
     /// The same, by reason; those that never came up are left out.
     pub reasons: Vec<ByReason>,
+    /// What came of showing the tags of connections to those behind the gate; what never came up is left out.
+    pub shown: Vec<ByShown>,
     /// What came of answers to refused clients; what never came up is left out.
     pub answers: Vec<ByAnswered>,
     /// Answers that failed to leave, by interface; one that is left out has none counted.
@@ -158,7 +188,7 @@ pub struct ByInterface {
     #[serde(skip)]
     label: String,
     role: String,
-    packets: Verdicts,
+    packets: ObjectPackets,
 }
 
 /// Packets of a pool.
@@ -167,7 +197,7 @@ pub struct ByPool {
     name: String,
     policy: String,
     action: Option<String>,
-    packets: Verdicts,
+    packets: ObjectPackets,
 }
 
 /// Packets of a prefix.
@@ -175,21 +205,21 @@ pub struct ByPool {
 pub struct ByPrefix {
     pool: String,
     prefix: String,
-    packets: Verdicts,
+    packets: ObjectPackets,
 }
 
 /// Packets to a relay.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByRelay {
     prefix: String,
-    packets: Verdicts,
+    packets: ObjectPackets,
 }
 
 /// Packets of a class.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByClass {
     name: String,
-    packets: Verdicts,
+    packets: ObjectPackets,
 }
 
 /// Packets from a country.
@@ -217,6 +247,8 @@ pub struct BySource {
     pub source: String,
     role: &'static str,
     packets: Verdicts,
+    /// Of all of these, those for the reason `over_limit`; nothing where that is not counted by source, on access interfaces.
+    over_limit: Option<u64>,
     /// When its first packet came.
     pub first_seen: Timestamp,
     /// When its last packet came.
@@ -245,7 +277,10 @@ impl Counters {
         pins: &Pins,
         count_sources: bool,
     ) -> Result<Self, KernelError> {
-        let object = |counter: u32| maps.counter(counter).map(|values| Verdicts::sum(&values));
+        let object = |counter: u32| {
+            maps.counter(counter)
+                .map(|values| ObjectPackets::sum(&values))
+        };
         let pool_name = |index: usize| {
             manifest
                 .pools
@@ -258,6 +293,7 @@ impl Counters {
             generation: manifest.number,
             verdicts,
             reasons,
+            shown: limited::shown(maps)?,
             answers: limited::answers(maps)?,
             unsent: limited::unsent(maps, manifest, pins)?,
             limits: limited::limits(maps)?,
@@ -358,13 +394,15 @@ fn sources(maps: &Maps, counted: bool, judged: &Verdicts) -> Result<Sources, Ker
     let mut listed = Verdicts::default();
     let mut entries: Vec<(u64, BySource)> = Vec::new();
     for (key, found) in maps.sources()? {
-        let packets = found.by_verdict();
-        listed.add(&packets);
-        let packets = Verdicts::sum([&packets]);
+        let by_verdict = found.by_verdict();
+        listed.add(&by_verdict);
+        let packets = Verdicts::sum([&by_verdict]);
+        let role = Role::from_number(key.role);
         let source = BySource {
             source: source_name(&key),
-            role: Role::from_number(key.role).map_or("none", Role::name),
+            role: role.map_or("none", Role::name),
             packets,
+            over_limit: (role == Some(Role::Uplink)).then_some(by_verdict.over_limit),
             first_seen: clock::timestamp(began_ns(found.first), wall_offset),
             last_seen: clock::timestamp(began_ns(found.last), wall_offset),
         };
@@ -401,6 +439,7 @@ impl Report for Counters {
             ]
             .concat()
         };
+        let objects = |first| [headings(first), vec!["over limit"]].concat();
         let section = |out: &mut dyn io::Write, title: &str, table: Table| {
             if table.is_empty() {
                 return Ok(());
@@ -421,9 +460,9 @@ impl Report for Counters {
             ]);
         }
         section(out, "reasons", table)?;
-        limited::text(&self.answers, &self.unsent, &self.limits, out)?;
+        limited::text(&self.shown, &self.answers, &self.unsent, &self.limits, out)?;
 
-        let mut table = Table::new(&headings(&["interface", "role"]));
+        let mut table = Table::new(&objects(&["interface", "role"]));
         for it in &self.interfaces {
             table.row(
                 [it.label.clone(), it.role.clone()]
@@ -433,7 +472,7 @@ impl Report for Counters {
         }
         section(out, "interfaces", table)?;
 
-        let mut table = Table::new(&headings(&["pool", "policy", "action"]));
+        let mut table = Table::new(&objects(&["pool", "policy", "action"]));
         for it in &self.pools {
             let action = it.action.clone().unwrap_or_else(|| "-".to_owned());
             table.row(
@@ -444,7 +483,7 @@ impl Report for Counters {
         }
         section(out, "pools", table)?;
 
-        let mut table = Table::new(&headings(&["prefix", "pool"]));
+        let mut table = Table::new(&objects(&["prefix", "pool"]));
         for it in &self.prefixes {
             table.row(
                 [it.prefix.clone(), it.pool.clone()]
@@ -454,15 +493,25 @@ impl Report for Counters {
         }
         section(out, "prefixes", table)?;
 
-        let mut table = Table::new(&headings(&["relay"]));
+        let mut table = Table::new(&objects(&["relay"]));
         for it in &self.relays {
             table.row(std::iter::once(it.prefix.clone()).chain(it.packets.cells()));
         }
         section(out, "relays", table)?;
 
-        let mut table = Table::new(&["class", "tagged"]);
+        let mut table = Table::new(&["class", "tagged", "refused", "observed", "over limit"]);
         for it in &self.classes {
-            table.row([it.name.clone(), it.packets.tagged.to_string()]);
+            let ObjectPackets {
+                verdicts,
+                over_limit,
+            } = it.packets;
+            let counts = [
+                verdicts.tagged,
+                verdicts.refused,
+                verdicts.observed,
+                over_limit,
+            ];
+            table.row(std::iter::once(it.name.clone()).chain(counts.map(|it| it.to_string())));
         }
         section(out, "classes", table)?;
 
@@ -504,6 +553,7 @@ impl Counters {
             "refused",
             "observed",
             "tagged",
+            "over limit",
             "first seen",
             "last seen",
         ]);
@@ -520,6 +570,8 @@ impl Counters {
                 refused,
                 observed,
                 tagged,
+                it.over_limit
+                    .map_or_else(|| "-".to_owned(), |over| over.to_string()),
                 first,
                 last,
             ]);

@@ -2,21 +2,12 @@
 
 use std::{fmt, io, net::SocketAddr, str::FromStr};
 
-use gate_common::{
-    Country,
-    abi::{FLOW_TTL_NS, FlowKey},
-};
+use gate_common::{Country, abi::FlowTag};
 use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Report;
-use crate::{
-    clock,
-    error::Error,
-    kernel::{self, KernelError, Maps},
-    pins::Pins,
-    sys::Access,
-};
+use crate::{clock, error::Error, pins::Pins, tags::TagReader};
 
 /// One end of a connection, `ADDRESS:PORT` or `[ADDRESS]:PORT`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,12 +36,16 @@ pub struct FlowReport {
     pub source: String,
     /// To whom.
     pub destination: String,
-    /// Its class: the name that the generation which tagged it gave it; nothing if that generation is gone.
+    /// Its class: the name that the generation which tagged it gave it; nothing if the configuration has other classes since.
     pub class: Option<String>,
     /// The number of the class in that generation.
     pub class_number: u8,
     /// The country of the source.
     pub country: Option<String>,
+    /// Whether the source had more new connections than the limit of its class.
+    pub over_limit: bool,
+    /// Whether the class was only observed.
+    pub observed: bool,
     /// The generation that tagged it.
     pub generation: u32,
     /// When it was opened.
@@ -59,46 +54,33 @@ pub struct FlowReport {
 
 /// Reads the tag of the connection from `source` to `destination`.
 pub fn flow(pins: &Pins, source: Endpoint, destination: Endpoint) -> Result<FlowReport, Error> {
-    if !pins.exist() {
-        return Err(Error::NotLoaded {
-            pins: pins.root().to_owned(),
+    let reader = TagReader::open(pins.root())?;
+    let Some((tag, class)) = reader.record(source.0, destination.0)? else {
+        return Err(Error::NoTag {
+            connection: format!("{source} -> {destination}"),
         });
-    }
-    let maps = Maps::open(pins, Access::Read)?;
-    let key = FlowKey {
-        src: source.0.ip().into(),
-        dst: destination.0.ip().into(),
-        sport: source.0.port(),
-        dport: destination.0.port(),
-        protocol: 6,
-        reserved: 0,
-        spare: 0,
     };
-    let now =
-        clock::monotonic_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
-    let tag = maps
-        .flow(&key)?
-        .filter(|tag| now.saturating_sub(tag.time_ns) < FLOW_TTL_NS);
-    let tag = tag.ok_or_else(|| Error::NoTag {
-        connection: format!("{source} -> {destination}"),
-    })?;
-    // Class numbers mean what their own generation says.
-    let manifest = match kernel::manifest(&pins.generation(tag.generation)) {
-        Ok(manifest) => Some(manifest),
-        Err(KernelError::Open { error, .. }) if error.kind() == io::ErrorKind::NotFound => None,
-        Err(error) => return Err(error.into()),
-    };
-    let class = manifest.and_then(|it| Some(it.classes.get(usize::from(tag.class))?.name.clone()));
+    let FlowTag {
+        time_ns,
+        generation,
+        country,
+        class: class_number,
+        flags,
+    } = tag;
+    let offset =
+        clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
     Ok(FlowReport {
         source: source.to_string(),
         destination: destination.to_string(),
         class,
-        class_number: tag.class,
-        country: Country::from_number(tag.country)
+        class_number,
+        country: Country::from_number(country)
             .code()
             .map(|code| code.to_string()),
-        generation: tag.generation,
-        opened: clock::timestamp(tag.time_ns, maps.wall_offset()?),
+        over_limit: flags & FlowTag::OVER_LIMIT != 0,
+        observed: flags & FlowTag::OBSERVED != 0,
+        generation,
+        opened: clock::timestamp(time_ns, offset),
     })
 }
 
@@ -114,6 +96,13 @@ impl Report for FlowReport {
         writeln!(out, "{} -> {}", self.source, self.destination)?;
         writeln!(out, "  class       {class}")?;
         writeln!(out, "  country     {country}")?;
+        let limit = match (self.over_limit, self.observed) {
+            (false, false) => "within",
+            (true, false) => "over",
+            (false, true) => "within, and only observed",
+            (true, true) => "over, and only observed",
+        };
+        writeln!(out, "  limit       {limit}")?;
         writeln!(out, "  generation  {}", self.generation)?;
         writeln!(out, "  opened      {}", self.opened)
     }

@@ -1,4 +1,4 @@
-//! The part of `gate counters` about answers and limits.
+//! The part of `gate counters` about tags, answers and limits.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -6,7 +6,7 @@ use std::{
 };
 
 use gate_common::{
-    Answered, Bucket,
+    Answered, Bucket, Shown,
     abi::{DeviceKey, Limited},
 };
 use serde::Serialize;
@@ -23,6 +23,13 @@ use crate::{
 #[derive(Clone, Debug, Serialize)]
 pub struct ByAnswered {
     answered: &'static str,
+    packets: u64,
+}
+
+/// Packets that showed the tag of their connection in one way, or did not.
+#[derive(Clone, Debug, Serialize)]
+pub struct ByShown {
+    shown: &'static str,
     packets: u64,
 }
 
@@ -62,6 +69,21 @@ pub(super) fn answers(maps: &Maps) -> Result<Vec<ByAnswered>, KernelError> {
         }
     }
     Ok(answers)
+}
+
+/// What came of showing tags; what never came up is left out.
+pub(super) fn shown(maps: &Maps) -> Result<Vec<ByShown>, KernelError> {
+    let mut found = Vec::new();
+    for shown in Shown::ALL {
+        let packets = maps.shown(*shown)?;
+        if packets > 0 {
+            found.push(ByShown {
+                shown: shown.name(),
+                packets,
+            });
+        }
+    }
+    Ok(found)
 }
 
 /// Answers that failed to leave, by each interface that has them counted.
@@ -115,11 +137,20 @@ fn by_bucket(bucket: Bucket, said: &[Limited]) -> ByBucket {
 }
 
 pub(super) fn text(
+    shown: &[ByShown],
     answers: &[ByAnswered],
     unsent: &[Unsent],
     limits: &[ByBucket],
     out: &mut dyn io::Write,
 ) -> io::Result<()> {
+    if !shown.is_empty() {
+        let mut table = Table::new(&["shown", "packets"]);
+        for it in shown {
+            table.row([it.shown.to_owned(), it.packets.to_string()]);
+        }
+        writeln!(out, "\ntags shown")?;
+        table.write(out)?;
+    }
     if !answers.is_empty() {
         let mut table = Table::new(&["answered", "packets"]);
         for it in answers {
@@ -184,7 +215,7 @@ mod tests {
                 })
                 .collect();
             let mut out = Vec::new();
-            text(&[], &unsent, &[], &mut out).unwrap();
+            text(&[], &[], &unsent, &[], &mut out).unwrap();
             String::from_utf8(out).unwrap()
         };
         assert_eq!(unsent(&[0, 0]), "");

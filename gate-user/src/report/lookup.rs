@@ -11,7 +11,11 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Report, Table};
-use crate::{error::Error, generation::Source, view::View};
+use crate::{
+    error::Error,
+    generation::{Source, manifest::Connections},
+    view::View,
+};
 
 /// What is known about one address.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -26,10 +30,22 @@ pub struct Lookup {
     pub class: Option<String>,
     /// How the class is found.
     pub class_reason: Option<&'static str>,
+    /// The policy of the class.
+    pub class_policy: Option<String>,
+    /// The action of the class; nothing if it is exempt.
+    pub class_action: Option<String>,
+    /// Before which moment the class is only observed.
+    pub class_effective_from: Option<Timestamp>,
+    /// How many new connections a source of the class has; nothing if there is no limit.
+    pub connections: Option<Connections>,
     /// The pool that it belongs to as a subscriber.
     pub pool: Option<String>,
     /// The policy of the pool.
     pub policy: Option<String>,
+    /// The action of the pool; nothing if it is exempt.
+    pub action: Option<String>,
+    /// Before which moment the pool is only observed.
+    pub effective_from: Option<Timestamp>,
     /// The prefix that puts it there.
     pub prefix: Option<Listed>,
     /// Until when.
@@ -119,8 +135,14 @@ fn one(view: &View, address: IpAddr, now: Timestamp) -> Lookup {
         network: view.network(addr).map(|prefix| prefix.to_string()),
         class: class.map(|class| class.name.clone()),
         class_reason: class.and(classified).map(|it| it.reason.name()),
+        class_policy: class.map(|class| class.policy.clone()),
+        class_action: class.and_then(|class| class.action.clone()),
+        class_effective_from: class.and_then(|class| class.effective_from),
+        connections: class.and_then(|class| class.connections.clone()),
         pool: pool.map(|pool| pool.name.clone()),
         policy: pool.map(|pool| pool.policy.clone()),
+        action: pool.and_then(|pool| pool.action.clone()),
+        effective_from: pool.and_then(|pool| pool.effective_from),
         prefix: rule
             .and_then(|rule| view.access_source(addr, rule))
             .map(|source| Listed::new(view, &source)),
@@ -139,6 +161,33 @@ fn until(until_ns: u64) -> Option<Timestamp> {
 }
 
 impl Lookup {
+    /// What is done with connections of its class, and with its port 25, where that takes words.
+    fn rules(&self) -> impl Iterator<Item = String> {
+        let from = |from: Option<Timestamp>| {
+            from.map_or_else(String::new, |from| format!(", effective from {from}"))
+        };
+        let class = self.class.as_ref().and_then(|class| {
+            let limit = match (&self.connections, self.class_action.as_deref()) {
+                (_, None) => "exempt".to_owned(),
+                (None, Some(_)) if self.class_effective_from.is_none() => return None,
+                (None, Some(action)) => action.to_owned(),
+                (Some(connections), Some(action)) => format!("{action}, connections {connections}"),
+            };
+            let from = from(self.class_effective_from);
+            Some(format!("{}: class {class}, {limit}{from}", self.address))
+        });
+        let pool = self
+            .pool
+            .as_ref()
+            .zip(self.effective_from)
+            .map(|(pool, at)| {
+                let action = self.action.as_deref().unwrap_or("-");
+                let from = from(Some(at));
+                format!("{}: pool {pool}, {action}{from}", self.address)
+            });
+        class.into_iter().chain(pool)
+    }
+
     /// What the configuration says about the address, one line for each prefix.
     fn sources(&self) -> impl Iterator<Item = String> {
         let listed = [
@@ -199,7 +248,8 @@ impl Report for Lookups {
             ]);
         }
         table.write(out)?;
-        let mut sources = self.answers.iter().flat_map(Lookup::sources).peekable();
+        let lines = |it: &Lookup| it.rules().chain(it.sources()).collect::<Vec<_>>();
+        let mut sources = self.answers.iter().flat_map(lines).peekable();
         if sources.peek().is_some() {
             writeln!(out)?;
         }

@@ -5,7 +5,7 @@ use std::{io, path::Path};
 use super::Report;
 use crate::{
     change::{self, Change, DatabaseSize, Memory, Step},
-    control::{Attempt, Cause, Outcome},
+    control::{Attempt, By, Cause, Outcome},
     memory::human,
 };
 
@@ -16,13 +16,20 @@ impl Report for Attempt {
                 let Step { before, after } = change.generation;
                 let [before, after] = [before, after]
                     .map(|it| it.map_or_else(|| "none".to_owned(), |it| it.to_string()));
+                let word = match self.by {
+                    By::Rollback | By::Unconfirmed => "rolled back",
+                    By::Watch | By::Interfaces | By::Sighup | By::Command => "reloaded",
+                };
                 writeln!(
                     out,
-                    "reloaded: generation {after} is in force, {before} was before"
+                    "{word}: generation {after} is in force, {before} was before"
                 )?;
                 details(change)
                     .iter()
                     .try_for_each(|line| writeln!(out, "  {line}"))
+            }
+            Outcome::Confirmed { generation } => {
+                writeln!(out, "confirmed: generation {generation} stays in force")
             }
             Outcome::Unchanged { generation } => writeln!(
                 out,

@@ -3,7 +3,8 @@
 //! The new generation goes into a slot that no packet looks at. On a first start it is put in force, then the program is
 //! attached. On a gate that is in force the program is attached to new interfaces, then the generation is put in force by
 //! one store, then the program is replaced in place on the others, then links of interfaces that the configuration names
-//! no more go. Before all that, pins of links get the names that their interfaces have now.
+//! no more go. Before all that, pins of links get the names that their interfaces have now. Readers of tags are let at the new
+//! generation before the store, and at everything else right after it.
 //!
 //! What fails before the store is taken back. What fails after it (replacing the program on one interface, looking at
 //! the result) leaves the new generation in force, under the program that was there, and is reported.
@@ -12,15 +13,14 @@ use std::collections::BTreeMap;
 
 use aya::programs::ProgramError;
 
-use super::{Order, kernel, list_devices, ready::Ready, sweep, wall_offset};
+use super::{Means, kernel, list_devices, ready::Ready, sweep, wall_offset};
 use crate::{
-    attach::{self, Places, Target, UnsentError},
+    attach::{self, MarkError, Places, UnsentError},
     change::Memory,
     error::Error,
-    generation::Manifest,
-    kernel::{Gate, Loaded, Prepared},
+    kernel::{Gate, Loaded, Look, Prepared},
     memory,
-    pins::Pins,
+    pins::{Pins, Readers},
     sys::XdpMode,
 };
 
@@ -29,6 +29,8 @@ use crate::{
 pub(super) struct InForce {
     /// Where the program runs on each interface of the configuration.
     pub(super) modes: BTreeMap<String, XdpMode>,
+    /// Interfaces that the program could not be put on, and why.
+    pub(super) blocked: BTreeMap<String, String>,
     /// Interfaces that the program was put on.
     pub(super) attached: Vec<String>,
     /// Interfaces that it was taken off.
@@ -37,100 +39,114 @@ pub(super) struct InForce {
     pub(super) memory: Result<Memory, Error>,
     /// Whether answers that fail to leave are counted; the gate does its work without.
     pub(super) unsent: Result<(), UnsentError>,
+    /// Whether the skb mark is set where classes have one; the gate judges without.
+    pub(super) marks: Result<(), MarkError>,
 }
 
 /// Loads the program, and puts the generation in force; where that fails before the store, nothing of it is left.
 pub(super) fn start(
     pins: &Pins,
-    order: Order<'_>,
+    means: Means<'_>,
     ready: &Ready,
 ) -> Result<(Gate, InForce), Error> {
     let fresh = ready.before.fresh;
     if fresh && pins.exist() {
         // What an earlier start that was cut short left behind: nothing of it is in force.
-        pins.remove_all_but_root()?;
+        take_down(pins)?;
     }
-    match load_and_flip(pins, order, ready) {
+    match load_and_flip(pins, means, ready) {
         // Nothing of this start is to stay.
-        Err(error) if fresh => Err(error.after(pins.remove_all_but_root())),
+        Err(error) if fresh => Err(error.after(take_down(pins))),
         result => result,
     }
 }
 
+/// Removes everything that a start left, of which nothing is in force.
+fn take_down(pins: &Pins) -> Result<(), Error> {
+    attach::unmark(pins)?;
+    Ok(pins.remove_all_but_root()?)
+}
+
 /// Puts the generation in force under the program that this process runs. Only where its maps are not those that are
-/// pinned, because somebody removed pins, it is loaded again.
+/// pinned, because somebody removed pins, or where it has to look at other packets, it is loaded again.
 pub(super) fn again(
     pins: &Pins,
-    order: Order<'_>,
+    means: Means<'_>,
     ready: &Ready,
     gate: &mut Gate,
 ) -> Result<InForce, Error> {
-    if !ready.before.fresh && gate.is_pinned(pins) {
-        return flip(pins, order, ready, gate);
+    let look = Look::of(&ready.plan.settings);
+    if !ready.before.fresh && gate.look() == look && gate.is_pinned(pins) {
+        return flip(pins, means, ready, gate);
     }
-    let (loaded, in_force) = start(pins, order, ready)?;
+    let (loaded, in_force) = start(pins, means, ready)?;
     *gate = loaded;
     Ok(in_force)
 }
 
-fn load_and_flip(pins: &Pins, order: Order<'_>, ready: &Ready) -> Result<(Gate, InForce), Error> {
+fn load_and_flip(pins: &Pins, means: Means<'_>, ready: &Ready) -> Result<(Gate, InForce), Error> {
     // Told to end while it read data: loading takes as long again.
-    if (order.cancelled)() {
+    if (means.cancelled)() {
         return Err(Error::Cancelled);
     }
     pins.create()?;
-    let mut gate = Gate::pinned(order.object, pins)?;
+    let look = Look::of(&ready.plan.settings);
+    let mut gate = Gate::pinned(means.object, pins, look)?;
     gate.maps.set_wall_offset(wall_offset()?)?;
-    let in_force = flip(pins, order, ready, &mut gate)?;
+    let in_force = flip(pins, means, ready, &mut gate)?;
     sweep(&gate.maps)?;
     Ok((gate, in_force))
 }
 
 /// Puts the generation in force under a program that is loaded.
-fn flip(pins: &Pins, order: Order<'_>, ready: &Ready, gate: &mut Gate) -> Result<InForce, Error> {
-    let index = |name: &str| {
-        ready
-            .targets
-            .iter()
-            .find(|target| target.name() == name)
-            .map(Target::index)
-    };
-    let number = |it: &Manifest| pins.generation(it.number);
-    let directory = ready.before.manifest.as_ref().map(number);
-    let loaded = ready.before.manifest.as_ref().zip(directory.as_deref());
-    let loaded = loaded.map(|(manifest, directory)| Loaded {
-        directory,
-        manifest,
+fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result<InForce, Error> {
+    let index = |name: &str| ready.targets.index(name);
+    let loaded = ready.shared.as_ref().map(|shared| Loaded {
+        directory: &shared.directory,
+        manifest: &shared.manifest,
     });
     let places = Places::now(pins)?;
-    let prepared = gate.maps.prepare(&ready.loaded.plan, &index, loaded)?;
+    let prepared = gate.maps.prepare(&ready.plan, &index, loaded)?;
     let mut flip = Flip {
         gate,
         prepared: &prepared,
         pins,
         ready,
         attached: Vec::new(),
+        blocked: BTreeMap::new(),
         memory: Ok(Memory::default()),
         unsent: Ok(()),
+        marks: Ok(()),
     };
-    let result = if (order.cancelled)() {
+    let result = if (means.cancelled)() {
         Err(Error::Cancelled)
     } else {
         flip.run()
     };
     let Flip {
         attached,
+        blocked,
         memory,
         unsent,
+        marks,
         ..
     } = flip;
     match result {
         Ok(removed) => Ok(InForce {
-            modes: attach::modes(&ready.targets, &list_devices()?)?,
+            modes: attach::modes(
+                ready
+                    .targets
+                    .found
+                    .iter()
+                    .filter(|it| !blocked.contains_key(it.name())),
+                &list_devices()?,
+            )?,
+            blocked,
             attached,
             removed,
             memory,
             unsent,
+            marks,
         }),
         Err(error) => Err(error.after(take_back(gate, &prepared, &attached, &places, pins))),
     }
@@ -143,8 +159,10 @@ struct Flip<'a> {
     pins: &'a Pins,
     ready: &'a Ready,
     attached: Vec<String>,
+    blocked: BTreeMap<String, String>,
     memory: Result<Memory, Error>,
     unsent: Result<(), UnsentError>,
+    marks: Result<(), MarkError>,
 }
 
 impl Flip<'_> {
@@ -153,6 +171,7 @@ impl Flip<'_> {
         let Self { pins, ready, .. } = *self;
         let directory = pins.create_generation(self.prepared.number())?;
         self.prepared.pin(&directory)?;
+        ready.readers.admit(&directory)?;
         let before = pins.generation(ready.before.word.number());
         self.memory = memory::of_generations(&[&before]).and_then(|bytes| {
             Ok(Memory {
@@ -161,19 +180,25 @@ impl Flip<'_> {
                 both: memory::of_generations(&[&before, &directory])?,
             })
         });
-        attach::arrange(&ready.targets, pins)?;
+        attach::arrange(&ready.targets.found, pins)?;
         if ready.before.fresh {
             self.activate()?;
             self.count_unsent();
         }
-        for target in ready.targets.iter().filter(|target| !target.linked()) {
-            attach::attach(self.gate.program()?, target, pins)?;
-            self.attached.push(target.name().to_owned());
+        for target in ready.targets.found.iter().filter(|target| !target.linked()) {
+            match attach::attach(self.gate.program()?, target, pins) {
+                Ok(()) => self.attached.push(target.name().to_owned()),
+                Err(error) if ready.lenient => {
+                    let name = target.name().to_owned();
+                    self.blocked.insert(name, error.to_string());
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         if !ready.before.fresh {
             self.activate()?;
         }
-        for target in ready.targets.iter().filter(|target| target.linked()) {
+        for target in ready.targets.found.iter().filter(|target| target.linked()) {
             attach::attach(self.gate.program()?, target, pins)?;
         }
         self.repin_program()?;
@@ -181,18 +206,31 @@ impl Flip<'_> {
         if !ready.before.fresh {
             self.count_unsent();
         }
+        self.marks = attach::mark(
+            self.gate,
+            &ready.targets.found,
+            &ready.plan.manifest.marked,
+            pins,
+        );
         Ok(removed)
     }
 
     fn count_unsent(&mut self) {
-        self.unsent = attach::count_unsent(self.gate, &self.ready.targets, self.pins);
+        self.unsent = attach::count_unsent(self.gate, &self.ready.targets.found, self.pins);
     }
 
     fn activate(&self) -> Result<(), Error> {
         let number = self.prepared.number();
         self.gate.maps.activate(self.prepared)?;
         self.pins.set_current(number)?;
-        self.pins.remove_other_generations(number)?;
+        let previous = self.ready.plan.manifest.previous;
+        // Who could read it may not be who can read the new one.
+        if let Some(previous) = previous.map(|it| self.pins.generation(it)) {
+            Readers::NOBODY.admit(&previous)?;
+        }
+        let keep: Vec<u32> = previous.into_iter().chain([number]).collect();
+        self.pins.remove_other_generations(&keep)?;
+        self.ready.readers.settle(self.pins)?;
         Ok(())
     }
 

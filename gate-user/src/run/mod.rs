@@ -6,29 +6,45 @@
 //! 2. everything that can be checked, which changes nothing (`ready`);
 //! 3. the rest, in the order that keeps the gate from opening (`force`).
 
+mod alone;
+mod confirm;
 mod force;
 mod ready;
+mod recall;
 
 use std::{
     collections::BTreeMap,
     mem,
     path::{Path, PathBuf},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
 use gate_common::abi::FLOW_TTL_NS;
+use jiff::Timestamp;
 
-use self::ready::Ready;
+pub use self::{
+    alone::{confirm, rollback},
+    confirm::pending,
+    recall::Back,
+};
+use self::{
+    confirm::Waits,
+    ready::{Before, Read, Ready},
+};
 use crate::{
+    attach::{self, Tolerance},
+    bypass::{self, Switched, Wanted},
     change::{self, Change},
     clock,
-    control::{self, Endpoint},
+    control::{self, ControlError, Endpoint},
     error::Error,
     floor,
     generation::Manifest,
     geoip::Cancelled,
     kernel::{self, Gate, Maps},
     load::Source,
+    marking::{Finding, Marking, Tally},
     pins::{Lock, Pins},
     privilege,
     progress::Progress,
@@ -56,8 +72,28 @@ pub struct Order<'a> {
     pub object: &'a [u8],
     /// Whether it is put in force whatever the guards say.
     pub force: bool,
+    /// After which time it is taken back, unless a person confirms it.
+    pub confirm: Option<Duration>,
     /// Whether the process was told to end, in which case nothing new is put in force.
     pub cancelled: Cancelled<'a>,
+}
+
+/// What it takes to put anything in force.
+#[derive(Clone, Copy)]
+pub struct Means<'a> {
+    /// The object with the program.
+    pub object: &'a [u8],
+    /// As that of [`Order`].
+    pub cancelled: Cancelled<'a>,
+}
+
+impl<'a> Order<'a> {
+    const fn means(&self) -> Means<'a> {
+        Means {
+            object: self.object,
+            cancelled: self.cancelled,
+        }
+    }
 }
 
 /// A gate in force, and the lock that says that its daemon lives.
@@ -68,11 +104,13 @@ pub struct Running {
     gate: Gate,
     upkeep: Upkeep,
     manifest: Manifest,
-    /// The text of the configuration in force.
-    text: String,
-    /// The data files of the configuration in force, as they were read.
-    files: BTreeMap<PathBuf, Known>,
+    /// What the generation in force is made of.
+    read: Read,
     modes: BTreeMap<String, XdpMode>,
+    /// The index that each interface had when the generation in force was made; those that were missing have none.
+    indices: BTreeMap<String, u32>,
+    /// The interfaces that the gate could not be on, and why.
+    blocked: BTreeMap<String, String>,
     /// Whether all was done that belongs to what is in force. What comes after the store can fail, and is then done by
     /// the next reload, whatever that one changes.
     complete: bool,
@@ -83,10 +121,13 @@ pub struct Running {
     _lock: Lock,
 }
 
-/// What a daemon does on its own, whatever else it is busy with. Clones are of one: a reload that has to make maps anew
+/// What a daemon does beside reloads, whatever else it is busy with. Clones are of one: a reload that has to make maps anew
 /// gives it those.
 #[derive(Clone, Debug)]
-pub struct Upkeep(Arc<Mutex<Maps>>);
+pub struct Upkeep {
+    pins: Pins,
+    maps: Arc<Mutex<Maps>>,
+}
 
 /// Puts a configuration in force.
 pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
@@ -104,23 +145,30 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         }
     };
     let mut running = Running {
+        indices: ready.targets.indices(),
+        blocked: ready.targets.blocked,
         pins: pins.clone(),
         endpoint,
         gate,
-        upkeep: Upkeep(Arc::new(Mutex::new(upkeep))),
+        upkeep: Upkeep {
+            pins: pins.clone(),
+            maps: Arc::new(Mutex::new(upkeep)),
+        },
         adopted: !ready.before.fresh,
-        manifest: ready.loaded.plan.manifest,
-        text: ready.loaded.text,
-        files: ready.loaded.files,
+        manifest: ready.plan.manifest,
+        read: ready.read.unwrap_or_default(),
         modes: in_force.modes,
         complete: true,
-        warnings: warnings(&ready.loaded.config.warnings),
+        warnings: ready.warnings,
         removed: in_force.removed,
         _lock: lock,
     };
     running
         .warnings
         .extend(in_force.unsent.err().map(|error| error.warning()));
+    running
+        .warnings
+        .extend(in_force.marks.err().map(|error| error.warning()));
     if ready.before.lost {
         let warning = ready.before.manifest.map_or(LOST, |_| PARTLY_LOST);
         running.warnings.push(warning.to_owned());
@@ -134,16 +182,12 @@ fn locked_start(
     order: Order<'_>,
     progress: &mut Progress,
 ) -> Result<(Endpoint, Ready, Gate, Maps, force::InForce), Error> {
-    let ready = Ready::new(pins, order, None, progress)?;
+    let ready = Ready::start(pins, order, progress)?;
     control::clean_up(pins)?;
     let endpoint = Endpoint::new(pins)?;
-    let (gate, in_force) = force::start(pins, order, &ready)?;
+    let (gate, in_force) = force::start(pins, order.means(), &ready)?;
     let upkeep = Maps::open(pins, Access::Write)?;
     Ok((endpoint, ready, gate, upkeep, in_force))
-}
-
-fn warnings(problems: &[crate::config::Problem]) -> Vec<String> {
-    problems.iter().map(ToString::to_string).collect()
 }
 
 fn list_devices() -> Result<Vec<Device>, Error> {
@@ -168,39 +212,111 @@ impl Running {
     /// generation in force; the manifest tells.
     pub fn reload(&mut self, order: Order<'_>) -> Result<Option<Change>, Error> {
         let mut progress = Progress::until(order.cancelled);
-        let result = self.step(order, &mut progress);
+        let ready = self.ready(order, &mut progress);
         progress.finish();
-        // Whoever removes pins by hand may have removed the link as well.
-        let published = if self.pins.exist() {
-            self.endpoint.publish()
-        } else {
-            Ok(())
-        };
-        match (result, published) {
-            // That nobody finds the socket undoes nothing.
-            (Ok(Some(mut change)), Err(error)) => {
-                change.warnings.push(format!("{error}; {}", error.hint()));
-                Ok(Some(change))
+        match ready {
+            Ok((ready, true)) => self.take(order.means(), ready).map(Some),
+            // What is in force is made of what was read.
+            Ok((ready, false)) => {
+                self.read = ready.read.unwrap_or_default();
+                Ok(self.publish().map(|()| None)?)
             }
-            (Ok(change), published) => Ok(published.map(|()| change)?),
+            Err(error) => Err(error.after(self.publish())),
+        }
+    }
+
+    /// Puts the generation before the one in force in force again.
+    pub fn rollback(&mut self, back: &Back, means: Means<'_>) -> Result<Change, Error> {
+        let before = Before::checked(&self.pins, means.object, Some(&self.manifest));
+        let ready = before.and_then(|before| recall::previous(&self.pins, before, back));
+        match ready {
+            Ok(ready) => self.take(means, ready),
+            Err(error) => Err(error.after(self.publish())),
+        }
+    }
+
+    /// Makes a generation of what is in force for the interfaces that there are now. No file is read, so that nothing in one keeps the gate off an
+    /// interface.
+    pub fn settle(&mut self, means: Means<'_>) -> Result<Change, Error> {
+        let before = Before::checked(&self.pins, means.object, Some(&self.manifest));
+        let ready = before.and_then(|before| recall::again(&self.pins, before));
+        match ready {
+            Ok(ready) => self.take(means, ready),
+            Err(error) => Err(error.after(self.publish())),
+        }
+    }
+
+    /// Whether the files that the generation in force was made of were read by nobody here, so that their changes cannot be followed.
+    #[must_use]
+    pub fn is_unread(&self) -> bool {
+        self.read.text.is_empty()
+    }
+
+    /// Keeps the generation in force, if it waits for a confirmation.
+    pub fn confirm(&self, by: Option<&str>) -> Result<(), Error> {
+        confirm::confirm(&self.pins, &self.manifest, by)
+    }
+
+    /// Until when what is in force waits for a confirmation; nothing if it does not.
+    pub fn pending(&self) -> Result<Option<Timestamp>, Error> {
+        pending(&self.pins, &self.manifest)
+    }
+
+    /// Whether a person has to decide about what is in force before files are followed again.
+    pub fn waits(&self) -> Result<bool, Error> {
+        Ok(confirm::waits(&self.pins, &self.manifest)?.is_some())
+    }
+
+    /// Whether nobody confirmed what is in force, and its time is over.
+    pub fn is_overdue(&self) -> Result<bool, Error> {
+        Ok(confirm::waits(&self.pins, &self.manifest)? == Some(Waits::Nobody))
+    }
+
+    /// Puts a generation in force, and sees to it that the socket is found.
+    fn take(&mut self, means: Means<'_>, ready: Ready) -> Result<Change, Error> {
+        let result = self.step(means, ready);
+        match (result, self.publish()) {
+            // That nobody finds the socket undoes nothing.
+            (Ok(mut change), Err(error)) => {
+                change.warnings.push(format!("{error}; {}", error.hint()));
+                Ok(change)
+            }
+            (Ok(change), Ok(())) => Ok(change),
             (Err(error), published) => Err(error.after(published)),
         }
     }
 
-    fn step(&mut self, order: Order<'_>, progress: &mut Progress) -> Result<Option<Change>, Error> {
-        let ready = Ready::new(&self.pins, order, Some(&self.manifest), progress)?;
-        if self.complete && ready.changes_nothing(&self.pins)? {
-            return Ok(None);
+    /// Whoever removes pins by hand may have removed the link to the socket as well.
+    fn publish(&self) -> Result<(), ControlError> {
+        if self.pins.exist() {
+            self.endpoint.publish()
+        } else {
+            Ok(())
         }
+    }
+
+    /// The generation that the order makes, and whether it would change anything.
+    fn ready(&self, order: Order<'_>, progress: &mut Progress) -> Result<(Ready, bool), Error> {
+        let before = Before::checked(&self.pins, order.object, Some(&self.manifest))?;
+        if let Some(until) = pending(&self.pins, &self.manifest)? {
+            return Err(Error::Unconfirmed {
+                generation: self.manifest.number,
+                until,
+            });
+        }
+        let ready = Ready::new(&self.pins, order, before, progress)?;
+        let needless = self.complete && ready.changes_nothing(&self.pins)?;
+        Ok((ready, !needless))
+    }
+
+    fn step(&mut self, means: Means<'_>, mut ready: Ready) -> Result<Change, Error> {
         let complete = mem::replace(&mut self.complete, false);
-        let applied = force::again(&self.pins, order, &ready, &mut self.gate);
-        let Ready { before, loaded, .. } = ready;
-        let mut change = Change::between(before.manifest.as_ref(), &loaded.plan.manifest);
-        let in_force = Maps::pinned_generation(&self.pins)?.number() == loaded.plan.manifest.number;
+        let applied = force::again(&self.pins, means, &ready, &mut self.gate);
+        let in_force = Maps::pinned_generation(&self.pins)?.number() == ready.plan.manifest.number;
         let mut applied = applied;
         if in_force {
             // Its maps may be new ones.
-            let followed = self.upkeep.follow(&self.pins);
+            let followed = self.upkeep.follow();
             applied = match applied {
                 Ok(applied) => followed.map(|()| applied),
                 Err(error) => Err(error.after(followed)),
@@ -209,38 +325,31 @@ impl Running {
         let taken_back = !in_force && !matches!(applied, Err(Error::HalfDone { .. }));
         self.complete = applied.is_ok() || (complete && taken_back);
         if in_force {
-            self.manifest = loaded.plan.manifest;
-            self.text = loaded.text;
-            self.files = loaded.files;
+            self.manifest = ready.plan.manifest.clone();
+            self.indices = ready.targets.indices();
+            self.blocked = mem::take(&mut ready.targets.blocked);
+            if let Some(read) = ready.read.take() {
+                self.read = read;
+            }
         }
-        let force::InForce {
-            modes,
-            attached,
-            removed,
-            memory,
-            unsent,
-        } = applied?;
-        self.modes = modes;
-        change.attached = attached;
-        change.detached = removed;
-        change.warnings = warnings(&loaded.config.warnings);
-        match memory {
-            Ok(memory) => change.memory = Some(memory),
-            Err(error) => change.warnings.push(error.to_string()),
-        }
-        change
-            .warnings
-            .extend(unsent.err().map(|error| error.warning()));
-        if before.lost {
-            change.warnings.push(PARTLY_LOST.to_owned());
-        }
-        Ok(Some(change))
+        let applied = applied?;
+        self.modes.clone_from(&applied.modes);
+        Ok(ready.change(applied))
+    }
+
+    /// Whether interfaces came, went, or lost the program since the generation in force was made.
+    pub fn is_unsettled(&self) -> Result<bool, Error> {
+        let wanted = recall::wanted(&self.manifest);
+        let targets = attach::targets(&wanted, &list_devices()?, &self.pins, Tolerance::Blocked)?;
+        Ok(targets.indices() != self.indices
+            || targets.blocked != self.blocked
+            || !targets.settled(&self.pins)?)
     }
 
     /// The configuration in force, for a reload of the data alone.
     #[must_use]
     pub fn text(&self) -> &str {
-        &self.text
+        &self.read.text
     }
 
     /// The file that the configuration in force was read from.
@@ -252,7 +361,7 @@ impl Running {
     /// The data files of the configuration in force, as they were read.
     #[must_use]
     pub fn files(&self) -> &BTreeMap<PathBuf, Known> {
-        &self.files
+        &self.read.files
     }
 
     /// What the generation in force is made of.
@@ -306,12 +415,12 @@ impl Running {
 impl Upkeep {
     fn maps(&self) -> MutexGuard<'_, Maps> {
         // Nothing is done under this lock that could leave the maps half changed.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes the maps that are pinned now.
-    fn follow(&self, pins: &Pins) -> Result<(), Error> {
-        let maps = Maps::open(pins, Access::Write)?;
+    fn follow(&self) -> Result<(), Error> {
+        let maps = Maps::open(&self.pins, Access::Write)?;
         *self.maps() = maps;
         Ok(())
     }
@@ -325,6 +434,39 @@ impl Upkeep {
         }
         maps.set_wall_offset(offset)?;
         Ok(true)
+    }
+
+    /// What looks after the skb marks, from now on.
+    pub fn marking(&self) -> Result<Marking, Error> {
+        Ok(Marking::new(Tally::of(&self.maps())?))
+    }
+
+    /// Has connections looked up where the metadata is lost, and no longer where it arrives; says what became of the marks, once there is
+    /// enough to tell by.
+    pub fn follow_marks(&self, marking: &mut Marking) -> Result<Option<Finding>, Error> {
+        let maps = self.maps();
+        let why = maps.no_metadata()?;
+        let Some(finding) = marking.look(Tally::of(&maps)?, why) else {
+            return Ok(None);
+        };
+        if let Some(why) = finding.changes(why) {
+            maps.set_no_metadata(why)?;
+        }
+        Ok(Some(finding))
+    }
+
+    /// Begins a bypass, or ends the one in force.
+    pub fn switch(&self, wanted: Option<&Wanted>) -> Result<Switched, Error> {
+        let maps = self.maps();
+        match wanted {
+            Some(wanted) => bypass::begin_locked(&self.pins, &maps, wanted),
+            None => bypass::end_locked(&self.pins, &maps),
+        }
+    }
+
+    /// Looks whether there is a bypass, and clears one that is over.
+    pub fn follow_bypass(&self) -> Result<bypass::Found, Error> {
+        bypass::follow(&self.pins, &self.maps())
     }
 
     /// Removes the tags of connections that are too old to mean anything.

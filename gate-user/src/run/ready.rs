@@ -1,20 +1,35 @@
 //! Everything that can be checked before anything is changed.
 
-use std::io;
+use jiff::Timestamp;
+use std::{
+    collections::BTreeMap,
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use gate_common::abi::GenerationWord;
 
-use super::{Order, change, kernel, list_devices};
+use super::{
+    Order, PARTLY_LOST, change,
+    confirm::{self, Waits},
+    force::InForce,
+    kernel, list_devices,
+    recall::{self, Back},
+};
 use crate::{
-    attach::{self, Target},
+    attach::{self, Targets, Tolerance},
+    change::Change,
+    config::Config,
     error::Error,
-    generation::{Manifest, SourceMap},
+    generation::{Manifest, Plan, SourceMap},
     guard::{self, GuardError},
     kernel::{KernelError, Maps},
-    load::{Base, Loaded, load},
-    pins::Pins,
+    load::{Base, Loaded, Source, load},
+    pins::{Pins, Readers},
     progress::Progress,
     sys::strips_vlans,
+    watch::Known,
 };
 
 /// What there was before.
@@ -55,9 +70,40 @@ impl Before {
         })
     }
 
+    /// The names of its interfaces.
+    fn interfaces(&self) -> impl Iterator<Item = &str> {
+        self.manifest
+            .iter()
+            .flat_map(|it| &it.interfaces)
+            .map(|it| it.name.as_str())
+    }
+
+    /// The same, after making sure that the pins are this gate's.
+    pub(super) fn checked(
+        pins: &Pins,
+        object: &[u8],
+        kept: Option<&Manifest>,
+    ) -> Result<Self, Error> {
+        pins.check_ownership()?;
+        kernel::check_pins(object, pins)?;
+        Self::look(pins, kept)
+    }
+
+    /// Makes sure that the generation in force can be gone back to, once another one is.
+    fn way_back(&self, pins: &Pins) -> Result<(), Error> {
+        let number = self.word.number();
+        match recall::plan(pins, number) {
+            Ok(_) if !self.lost => Ok(()),
+            _ => Err(Error::NoWayBack {
+                pins: pins.root().to_owned(),
+                generation: number,
+            }),
+        }
+    }
+
     /// The number after which the next generation's comes. It goes on where the map that holds it was removed: within
     /// the life of a daemon no two generations have the same.
-    fn number(&self) -> u32 {
+    pub(super) fn number(&self) -> u32 {
         let known = self.manifest.as_ref().map_or(0, |it| it.number);
         self.word.number().max(known)
     }
@@ -75,59 +121,198 @@ fn if_there<T>(read: Result<T, KernelError>) -> Result<Option<T>, KernelError> {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) before: Before,
-    pub(super) loaded: Loaded,
-    pub(super) targets: Vec<Target>,
+    pub(super) plan: Plan,
+    /// What was read from files; nothing if nothing was.
+    pub(super) read: Option<Read>,
+    pub(super) warnings: Vec<String>,
+    /// Whether an interface that the program cannot be put on keeps it off no other one.
+    pub(super) lenient: bool,
+    pub(super) targets: Targets,
+    /// Who may read tags.
+    pub(super) readers: Readers,
+    /// The generation that is pinned already, and may have some of its tables.
+    pub(super) shared: Option<Shared>,
+}
+
+/// What a generation is made of, as it was read.
+#[derive(Debug, Default)]
+pub(super) struct Read {
+    /// The text of the configuration.
+    pub(super) text: String,
+    /// The data files that it names.
+    pub(super) files: BTreeMap<PathBuf, Known>,
+}
+
+/// A generation that is pinned.
+#[derive(Debug)]
+pub(super) struct Shared {
+    pub(super) directory: PathBuf,
+    pub(super) manifest: Manifest,
 }
 
 impl Ready {
-    /// Reads everything that `order` names, and compares it with what is in force and what the system has. `kept` is
-    /// what this daemon put in force last.
+    /// What a daemon that starts is to put in force: what the order names, unless a person has to decide first
+    /// about what is in force; then that, again.
+    pub(super) fn start(
+        pins: &Pins,
+        order: Order<'_>,
+        progress: &mut Progress,
+    ) -> Result<Self, Error> {
+        let before = Before::checked(pins, order.object, None)?;
+        match waits(pins, &before, order.source.path())? {
+            None => Self::new(pins, order, before, progress),
+            Some(Waits::Nobody) if recall::is_kept(pins, &before) => {
+                recall::previous(pins, before, &Back::Unconfirmed)
+            }
+            // Also where there is nothing to go back to: the daemon says so, which nobody would without one.
+            Some(Waits::Person | Waits::Nobody) => recall::again(pins, before),
+        }
+    }
+
+    /// Reads everything that `order` names, and compares it with what is in force and what the system has.
     pub(super) fn new(
         pins: &Pins,
         order: Order<'_>,
-        kept: Option<&Manifest>,
+        before: Before,
         progress: &mut Progress,
     ) -> Result<Self, Error> {
-        pins.check_ownership()?;
-        kernel::check_pins(order.object, pins)?;
-        let before = Before::look(pins, kept)?;
         let base = Base {
             manifest: before.manifest.as_ref(),
             sources: before.sources.as_ref(),
             number: before.number(),
         };
-        let mut loaded = load(order.source, base, progress)?;
-        loaded.plan.manifest.forced = guarded(&before, &loaded, order.force)?;
+        let Loaded {
+            config,
+            text,
+            files,
+            mut plan,
+        } = load(order.source, base, progress)?;
+        plan.manifest.forced = guarded(&before, &config, &plan.manifest, order.force)?;
+        match &before.manifest {
+            // Made of the same, it is no other one to go back from.
+            Some(old) if change::same_inputs(old, &plan.manifest) => {
+                plan.manifest.previous = old.previous;
+            }
+            Some(old) => {
+                plan.manifest.previous = Some(old.number);
+                // The files are read; nobody has to be quicker because that took its time.
+                plan.manifest.confirm_until = order.confirm.map(later);
+            }
+            None => {}
+        }
+        if plan.manifest.confirm_until.is_some() {
+            before.way_back(pins)?;
+        }
+        let readers = Readers::of(&config)?;
         let devices = list_devices()?;
-        let targets = attach::targets(&loaded.config, &devices, pins)?;
-        let warnings = attach::check_stripped(&loaded.config, &devices, strips_vlans)?;
-        loaded.config.warnings.extend(warnings);
+        let known: Vec<String> = before.interfaces().map(ToOwned::to_owned).collect();
+        let tolerance = match order.source {
+            Source::Kept { .. } => Tolerance::All,
+            Source::Named(_) | Source::Again(_) => Tolerance::Known(&known),
+        };
+        let wanted: Vec<_> = config.wanted().collect();
+        let targets = attach::targets(&wanted, &devices, pins, tolerance)?;
+        let mut warnings = config.warnings.clone();
+        warnings.extend(attach::check_stripped(&config, &devices, strips_vlans)?);
+        warnings.extend(readers.warning(&config, pins)?);
+        let shared = before.manifest.clone().map(|manifest| Shared {
+            directory: pins.generation(manifest.number),
+            manifest,
+        });
         Ok(Self {
             before,
-            loaded,
+            plan,
+            read: Some(Read { text, files }),
+            warnings: warnings.iter().map(ToString::to_string).collect(),
+            lenient: false,
             targets,
+            readers,
+            shared,
         })
     }
 
+    /// What it changed, once it is in force.
+    pub(super) fn change(self, in_force: InForce) -> Change {
+        let Self {
+            before,
+            plan,
+            warnings,
+            ..
+        } = self;
+        let InForce {
+            modes: _,
+            blocked,
+            attached,
+            removed,
+            memory,
+            unsent,
+            marks,
+        } = in_force;
+        let mut change = Change::between(before.manifest.as_ref(), &plan.manifest);
+        change.attached = attached;
+        change.detached = removed;
+        change.warnings = warnings;
+        change.warnings.extend(blocked.into_values());
+        match memory {
+            Ok(memory) => change.memory = Some(memory),
+            Err(error) => change.warnings.push(error.to_string()),
+        }
+        let warnings = [
+            unsent.err().map(|error| error.warning()),
+            marks.err().map(|error| error.warning()),
+            before.lost.then(|| PARTLY_LOST.to_owned()),
+        ];
+        change.warnings.extend(warnings.into_iter().flatten());
+        change
+    }
+
     /// Whether it would be made from what the generation in force is made from, nothing of which is lost, answers that fail
-    /// to leave are counted, and it would be for the same interfaces: one that was made anew, or has a name that another one had, has another index.
+    /// to leave are counted, skb marks set, readers of tags can read what they may, and it would be for the same interfaces: one that was made anew, or has a name that another one had, has another index.
     pub(super) fn changes_nothing(&self, pins: &Pins) -> Result<bool, Error> {
         let Before { manifest, lost, .. } = &self.before;
-        let same = |old| change::same_inputs(old, &self.loaded.plan.manifest);
+        let devices = list_devices()?;
+        let same = |old: &Manifest| {
+            old.rolled_back.is_none() && change::same_inputs(old, &self.plan.manifest)
+        };
         Ok(!lost
-            && attach::uncounted(pins)?.is_empty()
+            && attach::uncounted(&attach::placed(&devices, pins)?, pins).is_empty()
+            && self.readers.settled(pins)?
+            && attach::unmarked(&self.plan.manifest.marked, &self.targets.found, pins).is_empty()
             && manifest.as_ref().is_some_and(same)
-            && self.targets.iter().all(Target::settled)
-            && pins.linked()?.len() == self.targets.len())
+            && self.targets.settled(pins)?)
     }
 }
 
+/// So much later than now.
+fn later(length: Duration) -> Timestamp {
+    let later = Timestamp::now().checked_add(length);
+    later.unwrap_or(Timestamp::MAX)
+}
+
+/// Who has to decide about what is in force before a start puts the configuration at `path` in force: only where that is the one that
+/// it was made from, and only where all of it is there.
+fn waits(pins: &Pins, before: &Before, path: &Path) -> Result<Option<Waits>, Error> {
+    let Some(manifest) = before.manifest.as_ref().filter(|_| !before.lost) else {
+        return Ok(None);
+    };
+    let path = std::path::absolute(path).map_err(Error::system("find the working directory"))?;
+    if path != manifest.config {
+        return Ok(None);
+    }
+    confirm::waits(pins, manifest)
+}
+
 /// What the guards say that is overridden; an error if it is not.
-fn guarded(before: &Before, loaded: &Loaded, force: bool) -> Result<Vec<String>, Error> {
+fn guarded(
+    before: &Before,
+    config: &Config,
+    new: &Manifest,
+    force: bool,
+) -> Result<Vec<String>, Error> {
     let Some(old) = &before.manifest else {
         return Ok(Vec::new());
     };
-    let violations = guard::violations(&loaded.config.guards, old, &loaded.plan.manifest);
+    let violations = guard::violations(&config.guards, old, new);
     if violations.is_empty() || force {
         Ok(violations)
     } else {

@@ -2,7 +2,7 @@
 
 use std::{
     fs, io,
-    os::fd::{AsFd as _, AsRawFd as _, OwnedFd},
+    os::fd::{AsFd as _, AsRawFd as _, BorrowedFd, OwnedFd},
     path::Path,
 };
 
@@ -14,12 +14,16 @@ use super::bpf;
 const RAW_TRACEPOINT: u32 = 1;
 /// `BPF_LINK_TYPE_XDP`
 const XDP: u32 = 6;
+/// `BPF_LINK_TYPE_TCX`
+const TCX: u32 = 11;
+/// `BPF_TCX_INGRESS`
+const TCX_INGRESS: u32 = 46;
 /// What /proc says a descriptor of a link is: one spelling for a link just made, one for a link opened by its pin
 /// (`bpf_link_prime` and `bpf_link_new_fd` in the kernel's `kernel/bpf/syscall.c`). The numbers of link, program and map types overlap, so that the kernel's
 /// answer alone does not tell them apart.
 const LINK: [&str; 2] = ["anon_inode:bpf_link", "anon_inode:bpf-link"];
 
-/// The leading fields of the kernel's `struct bpf_link_info`, with as much of the member of its type as an XDP link has.
+/// The leading fields of the kernel's `struct bpf_link_info`, with as much of the member of its type as a link to an interface has.
 #[repr(C)]
 #[derive(Clone, Copy, Pod, Zeroable)]
 struct LinkInfo {
@@ -27,9 +31,10 @@ struct LinkInfo {
     id: u32,
     program: u32,
     padding: u32,
-    /// Of an XDP link only.
+    /// Of links to interfaces only.
     interface: u32,
-    tail: u32,
+    /// Of a TCX link only.
+    attach_type: u32,
 }
 
 impl LinkInfo {
@@ -75,7 +80,7 @@ impl XdpLink {
             program,
             padding: _,
             interface,
-            tail: _,
+            attach_type: _,
         } = LinkInfo::open(path, XDP)?;
         Ok(Self {
             id,
@@ -83,6 +88,20 @@ impl XdpLink {
             interface,
         })
     }
+}
+
+/// The tag of the program behind a descriptor, or of that which the link behind it runs: the kernel's digest of the instructions, in hexadecimal
+/// digits. /proc has it for everybody who holds the descriptor, where to open a program by its number takes `CAP_SYS_ADMIN`.
+pub fn program_tag(fd: BorrowedFd<'_>) -> io::Result<String> {
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    let tag = text.lines().find_map(|line| line.strip_prefix("prog_tag:"));
+    tag.map(|tag| tag.trim().to_owned())
+        .ok_or_else(|| io::Error::other("/proc names no program tag"))
+}
+
+/// The tag of the program that the link pinned at `path` runs.
+pub fn linked_program_tag(path: &Path) -> io::Result<String> {
+    program_tag(bpf::open(path, 0)?.as_fd())
 }
 
 /// A pinned link between a program and a tracepoint.
@@ -97,5 +116,30 @@ impl TracepointLink {
     pub fn open(path: &Path) -> io::Result<Self> {
         let LinkInfo { program, .. } = LinkInfo::open(path, RAW_TRACEPOINT)?;
         Ok(Self { program })
+    }
+}
+
+/// A pinned link between a program of traffic control and what an interface receives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TcxLink {
+    /// The kernel's number for the program that it runs.
+    pub program: u32,
+    /// The index of the interface; 0 once the interface is gone, or somebody detached the link.
+    pub interface: u32,
+}
+
+impl TcxLink {
+    /// Looks at the link pinned at `path`.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let LinkInfo {
+            program,
+            interface,
+            attach_type,
+            ..
+        } = LinkInfo::open(path, TCX)?;
+        if interface != 0 && attach_type != TCX_INGRESS {
+            return Err(io::Error::other("a link for what an interface sends"));
+        }
+        Ok(Self { program, interface })
     }
 }

@@ -17,7 +17,7 @@ use gate_common::{
 use sha2::{Digest as _, Sha256};
 
 pub(crate) use self::runs::RunsBuilder;
-pub use self::runs::{Family, Run, Runs, key};
+pub use self::runs::{Family, Run, Runs, addr, key};
 use crate::hex;
 
 /// How many lines a table can have: 256 MiB. Prefixes that lie far from one another need the most, since they share no

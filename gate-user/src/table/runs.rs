@@ -5,7 +5,7 @@ use gate_common::Addr;
 use crate::generation::Prefix;
 
 /// A family of addresses.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Family {
     /// IPv4.
     V4,
@@ -23,6 +23,30 @@ pub fn key(addr: Addr) -> (Family, u128) {
             Family::V6,
             (u128::from(addr.hi) << 64) | u128::from(addr.lo),
         )
+    }
+}
+
+/// The address of a family with these bits.
+#[must_use]
+pub fn addr(family: Family, key: u128) -> Addr {
+    let octets = key.to_be_bytes();
+    match family {
+        Family::V4 => {
+            let [a, b, c, d, ..] = octets;
+            Addr::v4(u32::from_be_bytes([a, b, c, d]))
+        }
+        Family::V6 => std::net::Ipv6Addr::from(octets).into(),
+    }
+}
+
+impl Family {
+    /// What output calls it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        }
     }
 }
 

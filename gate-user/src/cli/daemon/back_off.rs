@@ -11,8 +11,17 @@ const FIRST: Duration = Duration::from_secs(5);
 const LONGEST: Duration = Duration::from_mins(10);
 
 /// The failure that is waited for to pass.
-#[derive(Debug, Default)]
-pub(super) struct BackOff(Option<Failure>);
+#[derive(Debug)]
+pub(super) struct BackOff {
+    failure: Option<Failure>,
+    longest: Duration,
+}
+
+impl Default for BackOff {
+    fn default() -> Self {
+        Self::up_to(LONGEST)
+    }
+}
 
 #[derive(Debug)]
 struct Failure {
@@ -22,24 +31,37 @@ struct Failure {
 }
 
 impl BackOff {
+    /// One that never waits longer than that.
+    pub(super) const fn up_to(longest: Duration) -> Self {
+        Self {
+            failure: None,
+            longest,
+        }
+    }
+
+    /// Nothing failed, or it is over.
+    pub(super) fn clear(&mut self) {
+        self.failure = None;
+    }
+
     /// Whether the last attempt failed.
     pub(super) fn failed(&self) -> bool {
-        self.0.is_some()
+        self.failure.is_some()
     }
 
     /// Whether it is time for an attempt.
     pub(super) fn is_over(&self, now: Instant) -> bool {
-        self.0.as_ref().is_none_or(|it| now >= it.until)
+        self.failure.as_ref().is_none_or(|it| now >= it.until)
     }
 
     /// Notes that an attempt failed; says whether the reason is another one than that of the attempt before.
     pub(super) fn fail(&mut self, reason: &str, now: Instant) -> bool {
-        let before = self.0.take();
+        let before = self.failure.take();
         let wait = before
             .as_ref()
-            .map_or(FIRST, |it| (it.wait * 2).min(LONGEST));
+            .map_or(FIRST, |it| (it.wait * 2).min(self.longest));
         let another = before.is_none_or(|it| it.reason != reason);
-        self.0 = Some(Failure {
+        self.failure = Some(Failure {
             reason: reason.to_owned(),
             wait,
             until: now + wait,

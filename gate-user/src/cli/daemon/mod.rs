@@ -24,18 +24,23 @@ use gate_user::{
     control::{By, Reply, Request, Server},
     load::Source,
     pins::Pins,
-    run::{self, Order, Upkeep},
+    run::{self, Back, Order, Upkeep},
+    sys::DeviceEvents,
 };
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
     say::log,
-    worker::{Desk, Worker},
+    worker::{Desk, Task, Worker},
 };
 
 /// How often the clock is looked at: how late a deadline can be after somebody set it.
 const CLOCK: Duration = Duration::from_secs(1);
+/// The least time between two looks at the interfaces, of which dozens may change at once.
+const PAUSE: Duration = Duration::from_millis(100);
+/// How often it is asked whether skb marks are set.
+const MARKS: Duration = Duration::from_secs(5);
 /// How often tags that are too old are removed.
 const SWEEP: Duration = Duration::from_hours(1);
 
@@ -53,6 +58,7 @@ pub(crate) fn run(
         source: Source::Named(config),
         object,
         force,
+        confirm: None,
         cancelled: &|| ended.is_set(),
     };
     let running = run::start(pins, order)?;
@@ -65,7 +71,9 @@ pub(crate) fn run(
         .endpoint()
         .listener()
         .context("cannot listen on the control socket")?;
+    say::bypass(&upkeep.follow_bypass()?);
     say::start(&running);
+    say::waits(running.manifest(), run::pending(pins, running.manifest())?);
     let (mut worker, desk) = Worker::new(running, object, ended.clone())?;
     let work = thread::Builder::new()
         .name("reload".to_owned())
@@ -126,14 +134,24 @@ async fn wait(
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut clock = tokio::time::interval(CLOCK);
+    let mut marks = tokio::time::interval(MARKS);
+    let mut marking = upkeep.marking()?;
     let mut sweep = tokio::time::interval(SWEEP);
     let asked = desk.clone();
-    let serve = server.serve(move |request| answer(asked.clone(), request));
+    let interfaces = follow_interfaces(desk);
+    tokio::pin!(interfaces);
+    let kept = upkeep.clone();
+    let serve = server.serve(move |request| answer(asked.clone(), kept.clone(), request));
     tokio::pin!(serve);
+    let mut listening = true;
     // A signal that came before those above listened is in its flag.
     while !ended.is_set() {
         if hung_up.take()
-            && let Err(message) = desk.send(By::Sighup, false)
+            && let Err(message) = desk.send(Task::Reload {
+                by: By::Sighup,
+                force: false,
+                confirm: None,
+            })
         {
             log(&format!("SIGHUP: {message}"));
         }
@@ -142,10 +160,23 @@ async fn wait(
             _ = interrupt.recv() => break,
             _ = hangup.recv() => {}
             () = &mut serve => {}
+            error = &mut interfaces, if listening => {
+                listening = false;
+                log(&format!("cannot hear of interfaces that come and go, and looks every {} s instead: {error}", worker::LOOK.as_secs()));
+            }
             () = desk.stopped() => anyhow::bail!("the thread that reloads ended"),
             _ = clock.tick() => {
                 if upkeep.follow_clock()? {
                     log("the clock was set: deadlines follow it");
+                }
+                say::bypass(&upkeep.follow_bypass()?);
+            }
+            _ = marks.tick() => {
+                if let Some(finding) = upkeep.follow_marks(&mut marking)? {
+                    if marking.is_news(finding) {
+                        say::marks(finding);
+                    }
+                    desk.note_marks(finding);
                 }
             }
             _ = sweep.tick() => upkeep.sweep()?,
@@ -154,16 +185,57 @@ async fn wait(
     Ok(())
 }
 
-async fn answer(desk: Desk, request: Request) -> Reply {
+/// Has the interfaces looked at when one came, went or changed. Returns when it cannot hear of that.
+async fn follow_interfaces(desk: &Desk) -> io::Error {
+    let events = match DeviceEvents::listen() {
+        Ok(events) => events,
+        Err(error) => return error,
+    };
+    loop {
+        if let Err(error) = events.next().await {
+            return error;
+        }
+        desk.look_at_interfaces();
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+async fn answer(desk: Desk, upkeep: Upkeep, request: Request) -> Reply {
     match request {
         Request::Status => Reply::Status(desk.standing()),
-        Request::Reload { force } => match desk.send(By::Command, force) {
-            Err(message) => Reply::Error { message },
-            Ok(outcome) => match outcome.await {
-                Ok(attempt) => Reply::Reload(attempt),
-                Err(_) => Reply::Error {
-                    message: "the daemon was told to end before it came to this".to_owned(),
-                },
+        Request::Bypass { wanted } => match upkeep.switch(wanted.as_ref()) {
+            Ok(switched) => {
+                say::switched(&switched);
+                Reply::Bypass(switched)
+            }
+            Err(error) => Reply::Error {
+                message: error.to_string(),
+            },
+        },
+        Request::Reload {
+            force,
+            confirm_seconds,
+        } => {
+            let task = Task::Reload {
+                by: By::Command,
+                force,
+                confirm: confirm_seconds.map(Duration::from_secs),
+            };
+            attempt(&desk, task).await
+        }
+        Request::Rollback { by } => attempt(&desk, Task::Rollback(Back::Asked(by))).await,
+        Request::Confirm { by } => attempt(&desk, Task::Confirm { by }).await,
+    }
+}
+
+/// Hands a task in, and waits for what becomes of it.
+async fn attempt(desk: &Desk, task: Task) -> Reply {
+    match desk.send(task) {
+        Err(message) => Reply::Error { message },
+        Ok(outcome) => match outcome.await {
+            Ok(attempt) => Reply::Reload(attempt),
+            Err(_) => Reply::Error {
+                message: "the daemon was told to end before it came to this".to_owned(),
             },
         },
     }

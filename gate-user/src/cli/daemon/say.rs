@@ -1,18 +1,66 @@
 //! The daemon's log: lines on standard error.
 
-use std::{io, io::Write as _};
+use std::{
+    io,
+    io::Write as _,
+    mem,
+    sync::{Mutex, MutexGuard, PoisonError},
+};
 
 use gate_user::{
     Error,
+    bypass::{Bypass, Found, Switched},
     control::{Attempt, By, Outcome},
+    generation::Manifest,
+    marking::{self, Finding},
     report,
     run::Running,
     sys::XdpMode,
 };
+use jiff::Timestamp;
 
 /// One line, or one and those that belong to it. That nobody reads it must not end the daemon.
+///
+/// During a bypass each says so: whoever reads a line of the log must not have to look for the one that began it.
 pub(super) fn log(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "gate: {line}");
+    let bypass = told().as_ref().map_or_else(String::new, |bypass| {
+        format!(" [bypassed until {:.0}]", bypass.until)
+    });
+    let (first, rest) = line.split_at(line.find('\n').unwrap_or(line.len()));
+    let _ = writeln!(io::stderr().lock(), "gate: {first}{bypass}{rest}");
+}
+
+/// The bypass that the log has told of.
+static TOLD: Mutex<Option<Bypass>> = Mutex::new(None);
+
+fn told() -> MutexGuard<'static, Option<Bypass>> {
+    // Nothing is done under this lock that could leave it half changed.
+    TOLD.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What became of the bypass since the log told of it last.
+pub(super) fn bypass(found: &Found) {
+    let before = mem::replace(&mut *told(), found.now.clone());
+    if before == found.now && found.ended.is_none() {
+        return;
+    }
+    match (&found.now, before.as_ref().or(found.ended.as_ref())) {
+        (Some(now), _) => log(&format!(
+            "bypass: everything is observed and nothing refused {now}"
+        )),
+        (None, Some(before)) => log(&format!(
+            "the bypass is over, verdicts are as configured again; it was {before}"
+        )),
+        (None, None) => {}
+    }
+}
+
+/// Somebody turned the switch.
+pub(super) fn switched(switched: &Switched) {
+    bypass(&Found {
+        now: switched.now.clone(),
+        ended: None,
+    });
 }
 
 /// What is in force after the start.
@@ -80,8 +128,24 @@ pub(super) fn start(running: &Running) {
     log(&format!("ready: generation {} ({how})", manifest.number));
 }
 
-/// A reload begins.
+/// What became of the skb marks, where that is another thing than before.
+pub(super) fn marks(finding: Finding) {
+    match finding {
+        Finding::Set => log("skb marks are set again"),
+        Finding::Lost(missing) => log(&format!(
+            "warning: {missing} had no metadata: {}",
+            marking::LOST
+        )),
+        Finding::Unseen(missing) => log(&format!("warning: {}", missing.unseen())),
+    }
+}
+
+/// A change of generations begins.
 pub(super) fn begin(by: By, force: bool) {
+    if let By::Rollback | By::Unconfirmed = by {
+        log(&format!("rollback: {by}"));
+        return;
+    }
     let force = if force { " --force" } else { "" };
     log(&format!("reload{force}: {by}"));
 }
@@ -94,7 +158,16 @@ pub(super) fn end(attempt: &Attempt) {
                 log(&format!("reload: {line}"));
             }
             let number = change.generation.after.unwrap_or_default();
-            log(&format!("reloaded: generation {number} is in force"));
+            let word = match attempt.by {
+                By::Rollback | By::Unconfirmed => "rolled back",
+                By::Watch | By::Interfaces | By::Sighup | By::Command => "reloaded",
+            };
+            log(&format!("{word}: generation {number} is in force"));
+        }
+        Outcome::Confirmed { generation } => {
+            log(&format!(
+                "confirmed: generation {generation} stays in force"
+            ));
         }
         Outcome::Unchanged { generation } => log(&format!(
             "reload: configuration and data are those of generation {generation}; it stays in force"
@@ -107,6 +180,21 @@ pub(super) fn end(attempt: &Attempt) {
             "reload failed: generation {} is in force",
             cause.generation
         )),
+    }
+}
+
+/// What waits for a person, if anything does.
+pub(super) fn waits(manifest: &Manifest, pending: Option<Timestamp>) {
+    if let Some(until) = pending {
+        log(&format!(
+            "generation {} waits for a confirmation until {until:.0}, then the gate goes back: `gate reload --confirmed` keeps it",
+            manifest.number
+        ));
+    } else if let Some(rolled_back) = &manifest.rolled_back {
+        log(&format!(
+            "{rolled_back}: changes of data are held; `gate reload` puts {} in force again",
+            manifest.config.display()
+        ));
     }
 }
 

@@ -46,11 +46,11 @@ fn syntax_errors_have_a_place() {
 fn unknown_keys_are_named_with_the_nearest_and_all_accepted_ones() {
     bad(
         &format!("{ACCESS}[port25]\nactoin = \"observe\"\n"),
-        "9:1: unknown key `actoin` in [port25] | did you mean `action`? accepted keys: action, answer, answer_from, relays, scope, throttle, unlisted",
+        "9:1: unknown key `actoin` in [port25] | did you mean `action`? accepted keys: action, answer, answer_from, effective_from, relays, scope, throttle, unlisted",
     );
     bad(
         &format!("{ACCESS}[log]\n"),
-        "8:2: unknown key `log` in the configuration | accepted keys: access, answers, class, counters, geoip, interface, lists, port25, shapes, submission",
+        "8:2: unknown key `log` in the configuration | accepted keys: access, answers, class, counters, geoip, interface, lists, port25, shapes, submission, tags",
     );
     bad(
         &format!("{ACCESS}source_prefix = {{ v5 = 3 }}\n"),
@@ -63,7 +63,7 @@ fn refusing_submission_from_subscribers_is_not_expressible() {
     bad(
         &format!("{ACCESS}ports = [587]\n"),
         "8:1: there is no `access.ports`: only port 25 can be refused from subscribers; 587 and 465 always stay open to \
-         them | leave it out; accepted keys: action, answer, files, name, policy, prefixes, source_prefix, until",
+         them | leave it out; accepted keys: action, answer, effective_from, files, name, policy, prefixes, source_prefix, until",
     );
     let found = problems(&format!("{ACCESS}[port25]\nports = [25, 587]\n"), &[]);
     assert!(
@@ -84,6 +84,7 @@ fn what_comes_later_is_refused_by_name() {
             schema::GEOIP,
             schema::CLASS,
             schema::COUNTERS,
+            schema::TAGS,
         ]
         .iter()
         .find(|known| known.name == table)
@@ -106,11 +107,6 @@ fn what_comes_later_is_refused_by_name() {
         &format!("{ACCESS}relays = []\n"),
         "8:1: `access.relays` is not built yet | leave it out: the relays of [port25] hold for every pool",
     );
-    bad(
-        &format!("{ACCESS}[tags]\nmark_mask = 0xff\n"),
-        "8:2: `[tags]` is not built yet | leave it out: the class of a connection can be read with `gate flow SRC:PORT \
-         DST:PORT`",
-    );
 }
 
 /// Every key of the schema is read: a value of a type that no key has is refused.
@@ -127,6 +123,7 @@ fn no_accepted_key_is_ignored() {
         schema::SHAPES,
         schema::LISTS,
         schema::COUNTERS,
+        schema::TAGS,
     ] {
         for key in table.keys {
             let found = problems(&format!("{}\n{} = 1.5\n", table.header, key.name), &[]);
@@ -399,4 +396,21 @@ fn every_problem_is_told_in_the_order_of_the_file() {
     assert!(error.to_string().starts_with(
         "/etc/gate/gate.toml:2:10: `port25.answer` cannot be \"icmp\"\n  hint: accepted values: \"drop\""
     ));
+}
+
+#[test]
+fn a_group_of_readers_has_a_name() {
+    for (name, shown) in [
+        ("", r#""""#),
+        ("a:b", r#""a:b""#),
+        ("two words", r#""two words""#),
+    ] {
+        bad(
+            &format!("{ACCESS}[tags]\ngroup = \"{name}\"\n"),
+            &format!(
+                "9:9: `tags.group` cannot be {shown} | write the name of a group as `getent group` shows it: 1 to 32 bytes, \
+                 no `:`, no `,`, no `/`, no white space"
+            ),
+        );
+    }
 }

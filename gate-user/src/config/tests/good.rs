@@ -59,6 +59,7 @@ fn defaults_are_as_documented() {
         policy: Policy::Restrict,
         action: Action::Observe,
         answer: Answer::Reset,
+        effective_from: None,
     };
     assert_eq!(pool.treatment, restricted);
     assert_eq!((pool.source_v4, pool.source_v6), (32, 64));
@@ -159,4 +160,11 @@ fn an_inline_array_of_tables_is_as_good() {
         "interface = [{ name = \"eth1\", role = \"access\" }]\n[[access]]\nname = \"a\"\npolicy = \"exempt\"\nprefixes = [\"10.0.0.0/8\"]\n",
     );
     assert_eq!(config.interfaces.len(), 1);
+}
+
+#[test]
+fn readers_are_nobody_or_a_group() {
+    assert!(good(ACCESS).tags.group.is_none());
+    let config = good(&format!("{ACCESS}[tags]\ngroup = \"gate-readers\"\n"));
+    assert_eq!(config.tags.group.unwrap().value, "gate-readers");
 }

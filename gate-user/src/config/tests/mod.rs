@@ -2,10 +2,12 @@
 
 mod answers;
 mod bad;
+mod class_rules;
 mod good;
 mod guards;
 mod lists;
 mod pools;
+mod tags;
 mod vlans;
 
 use std::{collections::HashMap, io, path::Path};

@@ -62,12 +62,12 @@ fn source_lengths_are_within_their_family() {
     bad(
         &format!("{ACCESS}source_prefix = {{ v4 = 33, v6 = 64 }}\n"),
         "8:24: `access.source_prefix.v4` cannot be 33 | accepted values: 1 to 32, the number of leading bits that name one \
-         subscriber line",
+         source",
     );
     bad(
         &format!("{ACCESS}source_prefix = {{ v6 = 0 }}\n"),
         "8:24: `access.source_prefix.v6` cannot be 0 | accepted values: 1 to 128, the number of leading bits that name one \
-         subscriber line",
+         source",
     );
 }
 

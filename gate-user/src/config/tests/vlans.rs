@@ -3,7 +3,7 @@
 use gate_common::{Identity, Role};
 
 use super::{ACCESS, UPLINK, bad, good, problems};
-use crate::config::{Mode, Stripped};
+use crate::config::{Missing, Mode, Stripped};
 
 /// An access interface `eth0` with these lines, and a pool.
 fn access(lines: &str) -> String {
@@ -147,6 +147,24 @@ fn a_device_is_whole_or_has_vlans() {
              another name, make one of the two, or give each of them `vlans` of its own",
         );
     }
+}
+
+#[test]
+fn a_device_is_there_or_is_not() {
+    let config = good(&two(
+        "vlans = [1]\nmissing = \"wait\"",
+        "vlans = [2]\nmissing = \"wait\"",
+    ));
+    assert_eq!(config.interfaces[1].missing, Missing::Wait);
+    assert_eq!(
+        good(&two("vlans = [1]", "vlans = [2]")).interfaces[0].missing,
+        Missing::Refuse
+    );
+    bad(
+        &two("vlans = [1]\nmissing = \"wait\"", "vlans = [2]"),
+        "10:1: `missing` is \"refuse\" for `eth0` here and \"wait\" at /etc/gate/gate.toml:5:11, but a device is there or is not \
+         | write the same `missing` under each [[interface]] of that name",
+    );
 }
 
 #[test]

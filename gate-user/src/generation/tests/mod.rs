@@ -6,7 +6,7 @@ use std::{io, net::IpAddr, path::Path};
 
 use gate_common::{
     Addr, Country, Flow, Reason, Shape, Verdict,
-    decide::{Decision, decide},
+    decide::{Decision, Now, decide},
 };
 use jiff::Timestamp;
 
@@ -104,7 +104,7 @@ fn syn(plan: &Plan, interface: u32, source: &str, port: u16, seconds: i64) -> Op
         ..Flow::default()
     };
     let now_ns = u64::try_from(at(seconds).as_nanosecond()).unwrap();
-    decide(Shape::Tcp, &flow, interface, &tables, now_ns)
+    decide(Shape::Tcp, &flow, interface, &tables, Now::both(now_ns))
 }
 
 fn addr(text: &str) -> Addr {
@@ -317,4 +317,20 @@ fn the_manifest_comes_back_from_its_bytes() {
         ..manifest
     };
     assert!(Manifest::from_bytes(&other.to_bytes().unwrap()).is_err());
+}
+
+/// Tags outlive their generation: what they say holds for as long as the classes are the same, in the same order.
+#[test]
+fn classes_are_the_same_since_they_changed() {
+    let first = plan_after(POOL, None).manifest;
+    let second = plan_after(POOL, Some(&first)).manifest;
+    assert_eq!(
+        (first.classes_since, second.classes_since),
+        (first.number, first.number)
+    );
+    let mut swapped = second.clone();
+    swapped.classes.reverse();
+    let third = plan_after(POOL, Some(&swapped)).manifest;
+    assert_eq!(third.classes_since, third.number);
+    assert!(third.number > second.number);
 }

@@ -3,14 +3,14 @@
 use std::path::Path;
 
 use gate_common::{
-    Answer, Answered, Flow, Reason, Shape, Verdict,
-    abi::{InterfaceKey, Limit},
-    decide::{Decision, decide},
+    Action, Answer, Answered, Flow, Over, Policy, Reason, Shape, Verdict,
+    abi::{ClassSettings, InterfaceKey, Limit},
+    decide::{Decision, Now, decide},
 };
 
 use super::super::{Inputs, Manifest, Plan, host::HostTables, manifest};
 use super::{addr, at};
-use crate::config;
+use crate::{config, report::observed};
 
 const PORT: u32 = 7;
 const POOL: &str =
@@ -54,7 +54,7 @@ fn decisions(plan: &Plan, shape: Shape, flows: &[Flow]) -> Vec<Option<Decision>>
     let now_ns = u64::try_from(at(0).as_nanosecond()).unwrap();
     flows
         .iter()
-        .map(|flow| decide(shape, flow, PORT, &tables, now_ns))
+        .map(|flow| decide(shape, flow, PORT, &tables, Now::both(now_ns)))
         .collect()
 }
 
@@ -201,6 +201,163 @@ fn limits_and_addresses_of_answers_reach_the_settings() {
     assert_eq!(set.throttle, limit(1_000_000_000, 1_000_000_000));
     assert_eq!(set.answer_v4, addr("192.0.2.1"));
     assert_eq!(set.answer_v6, addr("2001:db8::1"));
+}
+
+/// Two classes with limits, and a third that is exempt.
+const CLASSES: &str = r#"
+[[interface]]
+name = "eth0"
+role = "uplink"
+[submission]
+servers = ["192.0.2.77"]
+[geoip]
+databases = ["c.mmdb"]
+unknown = "foreign"
+[[class]]
+name = "foreign"
+default = true
+connections = { limit = 6, per = "minute", burst = 2, over = "drop" }
+source_prefix = { v4 = 24, v6 = 48 }
+effective_from = 2026-11-01T00:00:10Z
+[[class]]
+name = "watched"
+prefixes = ["203.0.113.0/24"]
+connections = { limit = 1, per = "second", over = "reset" }
+action = "observe"
+[[class]]
+name = "own"
+prefixes = ["198.51.100.0/24"]
+policy = "exempt"
+"#;
+
+#[test]
+fn what_classes_say_reaches_the_settings_and_the_manifest() {
+    let plan = plan(CLASSES);
+    let [foreign, watched, own] = [0, 1, 2].map(|number| *plan.settings.class(number));
+    let second = 1_000_000_000;
+    assert_eq!(
+        foreign,
+        ClassSettings {
+            effective_from_ns: 1_793_491_210 * second,
+            connections: Limit {
+                interval_ns: 10 * second,
+                burst_ns: 20 * second
+            },
+            counter: foreign.counter,
+            over: Over::Drop as u8,
+            action: Action::Enforce as u8,
+            policy: Policy::Restrict as u8,
+            source_v4: 24,
+            source_v6: 48,
+            dscp: ClassSettings::NO_DSCP,
+            over_dscp: ClassSettings::NO_DSCP,
+            ..ClassSettings::default()
+        }
+    );
+    assert_eq!(
+        (watched.over, watched.action, watched.policy),
+        (Over::Reset as u8, Action::Observe as u8, 0)
+    );
+    assert_eq!((watched.source_v4, watched.source_v6), (32, 64));
+    assert_eq!(
+        (own.policy, own.connections),
+        (Policy::Exempt as u8, Limit::default())
+    );
+    let shown: Vec<_> = plan
+        .manifest
+        .classes
+        .iter()
+        .map(|it| {
+            let limit = it.connections.as_ref().map(ToString::to_string);
+            (it.counter, it.action.clone(), it.effective_from, limit)
+        })
+        .collect();
+    let text = |text: &str| Some(text.to_owned());
+    assert_eq!(
+        shown,
+        [
+            (
+                foreign.counter,
+                text("enforce"),
+                Some(at(10)),
+                text("6 per minute, burst 2, over drop")
+            ),
+            (
+                watched.counter,
+                text("observe"),
+                None,
+                text("1 per second, burst 1, over reset")
+            ),
+            (own.counter, None, None, None),
+        ]
+    );
+    // What is only observed, before the moment and from it on.
+    let observed = |seconds| -> Vec<String> {
+        let found = observed(&plan.manifest, at(seconds));
+        found.iter().map(ToString::to_string).collect()
+    };
+    let always = ["pool dynamic (action)", "class watched (action)"].map(str::to_owned);
+    assert_eq!(
+        observed(9),
+        [
+            always[0].clone(),
+            "class foreign, until 2026-11-01T00:00:10Z (effective_from)".to_owned(),
+            always[1].clone()
+        ]
+    );
+    assert_eq!(observed(10), always);
+}
+
+#[test]
+fn the_moment_of_port_25_holds_for_whoever_says_nothing_else() {
+    let text = format!(
+        "{WHOLE}[port25]\naction = \"enforce\"\nunlisted = \"refuse\"\neffective_from = 2026-11-01T00:00:10Z\n\
+         [[access]]\nname = \"soon\"\npolicy = \"restrict\"\nprefixes = [\"203.0.113.0/24\"]\neffective_from = 2026-11-01T00:00:05Z\n\
+         [[access]]\nname = \"idle\"\npolicy = \"restrict\"\nprefixes = [\"198.18.0.0/24\"]\naction = \"observe\"\n\
+         effective_from = 2026-11-01T00:00:01Z\n"
+    );
+    let plan = plan(&text);
+    let ns = |seconds| u64::try_from(at(seconds).as_nanosecond()).unwrap();
+    let mut moments: Vec<u64> = plan.rules.iter().map(|it| it.effective_from_ns).collect();
+    moments.sort_unstable();
+    assert_eq!(moments, [0, ns(1), ns(5), ns(10)]);
+    assert_eq!(plan.settings.unlisted_effective_from_ns, ns(10));
+    // As soon as anybody is refused anything.
+    assert_eq!(plan.settings.sourceless_effective_from_ns, ns(5));
+    let found: Vec<String> = observed(&plan.manifest, at(7))
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    assert_eq!(
+        found,
+        [
+            "pool idle (action)",
+            "pool dynamic, until 2026-11-01T00:00:10Z (effective_from)",
+            "sources that no pool names, until 2026-11-01T00:00:10Z (effective_from)",
+        ]
+    );
+}
+
+#[test]
+fn moments_beyond_what_a_word_holds_never_come() {
+    let pool = "[[access]]\nname = \"far\"\npolicy = \"restrict\"\nprefixes = [\"203.0.113.0/24\"]\naction = \"enforce\"\n";
+    let plan = plan(&format!(
+        "{WHOLE}{pool}until = 9999-12-30T00:00:00Z\neffective_from = 1960-01-01T00:00:00Z\n"
+    ));
+    let far = Flow {
+        src: addr("203.0.113.1"),
+        ..smtp(0)
+    };
+    let moments: Vec<_> = plan
+        .rules
+        .iter()
+        .map(|it| (it.until_ns, it.effective_from_ns))
+        .collect();
+    assert!(moments.contains(&(u64::MAX, 1)), "{moments:?}");
+    assert_eq!(
+        outcome(&plan, Shape::Tcp, far),
+        (Verdict::Refused, Reason::Restricted)
+    );
 }
 
 #[test]

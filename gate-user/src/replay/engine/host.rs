@@ -1,14 +1,15 @@
 //! The decision in this process.
 
 use gate_common::{
-    Verdict,
-    decide::{Decision, decide},
+    Role,
+    decide::{Decision, Now, decide},
 };
 
-use super::{Arrival, Judge, Judgement, Outcome};
+use super::{Arrival, Judge, Outcome};
 use crate::{
     error::Error,
     generation::{Plan, host::HostTables},
+    judge::Judgement,
     replay::{ARRIVAL, Interface},
 };
 
@@ -35,19 +36,22 @@ impl Judge for Host<'_> {
             flow,
             now_ns,
         } = arrival;
-        let decision = decide(shape, flow, ARRIVAL, &self.tables, now_ns);
+        let decision = decide(shape, flow, ARRIVAL, &self.tables, Now::both(now_ns));
         Ok(decision.map_or(Outcome::Untouched, |decision| {
             let Decision {
                 verdict,
                 reason,
                 class,
                 country,
+                group,
+                role,
                 ..
             } = decision;
             Outcome::Judged(Judgement {
                 verdict,
                 reason,
-                tag: (verdict == Verdict::Tagged).then_some((class, country)),
+                // On an uplink, what is counted for a group has a class.
+                class: (role == Some(Role::Uplink) && group != 0).then_some((class, country)),
             })
         }))
     }

@@ -3,10 +3,10 @@
 mod host;
 mod kernel;
 
-use gate_common::{Country, Flow, Reason, Shape, Verdict};
+use gate_common::{Flow, Shape};
 
 pub(super) use self::{host::Host, kernel::Kernel};
-use crate::error::Error;
+use crate::{error::Error, judge::Judgement};
 
 /// A packet as both engines get it.
 #[derive(Clone, Copy)]
@@ -27,15 +27,6 @@ pub(super) enum Outcome {
     Judged(Judgement),
     /// The engine does not take it, and why.
     Skipped(String),
-}
-
-/// The verdict on a packet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Judgement {
-    pub(super) verdict: Verdict,
-    pub(super) reason: Reason,
-    /// Class and country, for [`Verdict::Tagged`].
-    pub(super) tag: Option<(u8, Country)>,
 }
 
 /// Something that decides.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     control::{Attempt, By, Cause, Client, ControlError, Outcome, Standing},
     error::Error,
+    marking::Missing,
     pins::Pins,
 };
 
@@ -16,6 +17,9 @@ pub struct Daemon {
     pub(super) alive: bool,
     pub(super) state: DaemonState,
     pub(super) pid: Option<u32>,
+    /// The skb marks that it found missing.
+    #[serde(skip)]
+    pub(super) unseen: Option<Missing>,
     /// When it last looked at the data files.
     pub(super) looked_at: Option<Timestamp>,
     /// Who asked for the reload that goes on.
@@ -76,6 +80,7 @@ impl Daemon {
             alive: state != DaemonState::Absent,
             state,
             pid: None,
+            unseen: None,
             looked_at: None,
             reloading: None,
             last_reload: None,
@@ -88,6 +93,8 @@ impl Daemon {
             pid,
             looked_at,
             restless,
+            unread,
+            unseen,
             reloading,
             last,
             refused,
@@ -98,6 +105,11 @@ impl Daemon {
                 path.display()
             )
         }));
+        problems.extend(unread.then(|| {
+            "the configuration in force is not that of its file any more, and was read by a daemon before this one: changes of data are not followed; \
+             `gate reload` takes what the file says now"
+                .to_owned()
+        }));
         for attempt in &refused {
             problems.extend(attempt.outcome.cause().map(|cause| refusal(attempt, cause)));
         }
@@ -105,6 +117,7 @@ impl Daemon {
             alive: true,
             state: DaemonState::Alive,
             pid: Some(pid),
+            unseen,
             looked_at,
             reloading,
             last_reload: last,
@@ -133,6 +146,7 @@ fn refusal(attempt: &Attempt, cause: &Cause) -> String {
 pub(super) fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Loaded { .. } => "loaded",
+        Outcome::Confirmed { .. } => "confirmed",
         Outcome::Unchanged { .. } => "nothing changed",
         Outcome::Refused(_) => "refused",
         Outcome::Failed(_) => "failed",

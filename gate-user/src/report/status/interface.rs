@@ -1,14 +1,15 @@
 //! An interface of the configuration, as `gate status` sees it.
 
-use std::io;
+use std::collections::BTreeMap;
 
 use serde::Serialize;
 
 use crate::{
-    error::Error,
+    attach::{self, Hook, Placed},
+    config::Missing,
     generation::manifest,
     pins::Pins,
-    sys::{Device, XdpLink},
+    sys::Device,
 };
 
 /// An interface and what is on it.
@@ -29,7 +30,12 @@ pub struct Interface {
     /// Where the configuration wants it: `auto` takes `generic` where the driver has no native XDP.
     pub(super) wanted: String,
     pub(super) state: Link,
+    /// How the skb mark is set on it; `none` where it should be and is not. Nothing where no class has a mark, or none shows here.
+    pub(super) mark: Option<&'static str>,
 }
+
+/// What stands for the way in which the skb mark is set where it is not.
+const UNMARKED: &str = "none";
 
 /// Whether packets on an interface are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -39,7 +45,7 @@ pub(super) enum Link {
     Attached,
     /// They are not.
     Open,
-    /// There is no such interface.
+    /// There is no such interface, and nothing that could be judged.
     Missing,
 }
 
@@ -55,29 +61,31 @@ impl Link {
 
 pub(super) fn interface(
     named: &manifest::Interface,
+    marked: &[String],
     devices: &[Device],
+    links: &BTreeMap<String, Placed<'_>>,
     pins: &Pins,
     problems: &mut Vec<String>,
-) -> Result<Interface, Error> {
+) -> Interface {
     let name = &named.name;
-    let link = open_link(pins, name)?;
+    let link = links.get(name);
     // The device that the link is on, which may have been renamed; else the one that has the name.
-    let linked = link.and_then(|link| devices.iter().find(|device| device.index == link.interface));
+    let linked = link.and_then(|link| link.device);
     let device = linked.or_else(|| devices.iter().find(|device| device.name == *name));
-    let judging = device
-        .and_then(|device| device.xdp)
-        .filter(|xdp| linked.is_some() && link.is_some_and(|link| link.program == xdp.program));
+    let judging = linked.and_then(|device| device.xdp);
     let state = match (device, judging) {
         (None, _) => Link::Missing,
         (Some(_), None) => Link::Open,
         (Some(_), Some(_)) => Link::Attached,
     };
     let problem = match (state, device) {
-        (Link::Missing, _) | (_, None) => Some(format!(
-            "{name}: there is no such interface in this network namespace"
+        (Link::Missing, _) | (_, None) => missing(named, link),
+        (Link::Open, Some(Device { xdp: Some(xdp), .. })) => Some(format!(
+            "{name}: open, nothing is judged on it: another XDP program (id {}) is attached; once that is gone the gate gets on it",
+            xdp.program
         )),
         (Link::Open, Some(_)) => Some(format!(
-            "{name}: open, nothing is judged on it; `gate reload` attaches it again, or `gate run` where no daemon runs"
+            "{name}: open, nothing is judged on it; the daemon tries again and its log says why it cannot, `gate run` where none runs"
         )),
         (Link::Attached, Some(device)) if device.name != *name => Some(format!(
             "{name}: is called {} now; write that into the configuration, then `gate reload`, or `gate run` where no daemon runs",
@@ -87,7 +95,18 @@ pub(super) fn interface(
     };
     // Once a device, whatever its VLANs are.
     problems.extend(problem.filter(|it| !problems.contains(it)));
-    Ok(Interface {
+    let mark = marked.contains(name).then(|| {
+        let hook = device.and_then(|device| attach::marked(device.index, pins));
+        hook.map_or(UNMARKED, Hook::name)
+    });
+    let problem = mark.filter(|it| *it == UNMARKED).map(|_| {
+        format!(
+            "{name}: no skb mark is set, the program for it is not there (any more); `gate reload` attaches it again and says why it \
+             cannot, or `gate run` where no daemon runs"
+        )
+    });
+    problems.extend(problem.filter(|it| !problems.contains(it)));
+    Interface {
         name: name.clone(),
         vlans: named.vlans.clone(),
         stripped: named.stripped,
@@ -97,14 +116,22 @@ pub(super) fn interface(
         mode: judging.map(|xdp| xdp.mode.name()),
         wanted: named.mode.clone(),
         state,
-    })
+        mark,
+    }
 }
 
-/// The gate's link to an interface; nothing if there is none.
-pub(super) fn open_link(pins: &Pins, interface: &str) -> Result<Option<XdpLink>, Error> {
-    match XdpLink::open(&pins.link(interface)) {
-        Ok(link) => Ok(Some(link)),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(Error::system("look at a pinned link")(error)),
+/// What there is to say of an interface that is missing: nothing if it may be.
+fn missing(named: &manifest::Interface, link: Option<&Placed<'_>>) -> Option<String> {
+    let name = &named.name;
+    if link.is_some_and(Placed::is_elsewhere) {
+        return Some(format!(
+            "{name}: is in another network namespace now, with the program on it; the gate waits for it to come back"
+        ));
     }
+    (named.missing != Missing::Wait.name()).then(|| {
+        format!(
+            "{name}: there is no such interface in this network namespace (any more); the gate gets on it when it comes. \
+             `missing = \"wait\"` says that this is as it should be"
+        )
+    })
 }

@@ -2,7 +2,10 @@
 
 mod daemon;
 mod interface;
+mod marks;
+mod readers;
 mod text;
+mod wayback;
 
 use std::{collections::BTreeMap, path::PathBuf};
 
@@ -14,29 +17,38 @@ use self::{
     daemon::Daemon,
     interface::{Interface, Link},
 };
+use super::observed::{Observed, observed};
 use crate::{
-    attach::{self, Uncounted},
+    attach::{self, AttachError, Uncounted},
+    bypass::{self, Bypass},
     config::ListFile,
     error::{Error, Exit},
     generation::{
         Manifest,
-        manifest::{self, Database},
+        manifest::{self, Database, RolledBack},
     },
     kernel::{self, KernelError},
     memory,
     pins::Pins,
-    sys::{Device, devices},
+    run,
+    sys::{Device, devices, strips_vlans},
     view,
 };
 
 /// How the gate is, in one word.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum State {
     /// Everything is in force, and the daemon lives.
     Ok,
     /// Verdicts stand, but something needs attention.
     Degraded,
+    /// What is in force is taken back at a time, unless a person confirms it.
+    Unconfirmed,
+    /// What is in force was before already, and changes of data are held until a person reloads.
+    RolledBack,
+    /// Everything is only observed, because somebody asked for that.
+    Bypassed,
     /// On at least one interface nothing is judged.
     Open,
     /// Nothing is loaded.
@@ -48,6 +60,9 @@ impl State {
         match self {
             Self::Ok => "ok",
             Self::Degraded => "degraded",
+            Self::Unconfirmed => "unconfirmed",
+            Self::RolledBack => "rolled_back",
+            Self::Bypassed => "bypassed",
             Self::Open => "open",
             Self::Absent => "absent",
         }
@@ -67,13 +82,20 @@ pub struct Status {
     pub daemon: Daemon,
     /// The generation in force; nothing if none is.
     pub generation: Option<Generation>,
+    /// Until when everything is only observed, and why; nothing if there is no bypass.
+    pub bypass: Option<Bypass>,
+    /// What of it is only observed for now.
+    pub observed: Vec<Observed>,
     /// The interfaces of the configuration.
     pub interfaces: Vec<Interface>,
+    /// The group of the system whose members may read tags.
+    pub readers: Option<String>,
     /// The country databases.
     pub databases: Vec<Database>,
     /// The list files.
     pub list_files: Vec<ListFile>,
-    /// The memory of the tables of each generation that has any: while a new one is loaded, of two.
+    /// The memory of the tables of each generation that has any: of the one in force, of the one before, and of one that is being loaded.
+    /// Tables that two of them share are in the memory of both.
     pub memory: Vec<GenerationMemory>,
     /// What their licences ask for.
     pub attribution: Vec<String>,
@@ -98,6 +120,12 @@ pub struct Generation {
     config_sha256: String,
     /// What the guards had against it, overridden by `--force`.
     forced: Vec<String>,
+    /// The generation that `gate rollback` goes back to.
+    previous: Option<u32>,
+    /// How it came to be in force again.
+    rolled_back: Option<RolledBack>,
+    /// When it is taken back, unless a person confirms it.
+    confirm_until: Option<Timestamp>,
 }
 
 /// Looks at pins and devices.
@@ -112,9 +140,17 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
         }
         Err(error) => return Err(error),
     };
+    let links = attach::placed(&devices, pins)?;
     let mut interfaces = Vec::new();
     for it in &manifest.interfaces {
-        interfaces.push(interface::interface(it, &devices, pins, &mut problems)?);
+        interfaces.push(interface::interface(
+            it,
+            &manifest.marked,
+            &devices,
+            &links,
+            pins,
+            &mut problems,
+        ));
     }
     if !daemon.alive {
         problems.push(
@@ -122,13 +158,34 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
                 .to_owned(),
         );
     }
-    problems.extend(attach::uncounted(pins)?.iter().map(uncounted));
-    let open = interfaces.iter().any(|it| it.state != Link::Attached);
-    let state = match (open, problems.is_empty()) {
-        (true, _) => State::Open,
-        (false, false) => State::Degraded,
-        (false, true) => State::Ok,
+    problems.extend(unseen_vlans(&manifest, &devices));
+    if !manifest.marked.is_empty() {
+        marks::check(&daemon, pins, &mut problems);
+    }
+    problems.extend(attach::uncounted(&links, pins).iter().map(uncounted));
+    readers::check(manifest.readers.as_deref(), pins, &mut problems)?;
+    let memory = generations(pins, manifest.number, &mut problems)?;
+    let open = interfaces.iter().any(|it| it.state == Link::Open);
+    let bypass = bypass::in_force(pins)?;
+    let confirm_until = run::pending(pins, &manifest)?;
+    let state = if open {
+        State::Open
+    } else if bypass.is_some() {
+        State::Bypassed
+    } else if confirm_until.is_some() {
+        State::Unconfirmed
+    } else if manifest.rolled_back.is_some() {
+        State::RolledBack
+    } else if problems.is_empty() {
+        State::Ok
+    } else {
+        State::Degraded
     };
+    problems
+        .extend(confirm_until.map(|until| wayback::unconfirmed(until, &manifest, daemon.alive)));
+    problems.extend(wayback::rolled_back(&manifest));
+    problems.extend(bypass.iter().map(wayback::bypassed));
+    let observed = observed(&manifest, Timestamp::now());
     let Manifest {
         number,
         loaded_at,
@@ -139,6 +196,9 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
         forced,
         attribution,
         lists,
+        readers,
+        previous,
+        rolled_back,
         ..
     } = manifest;
     Ok(Status {
@@ -152,14 +212,32 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
             config,
             config_sha256,
             forced,
+            previous: previous.filter(|it| pins.generation(*it).is_dir()),
+            rolled_back,
+            confirm_until,
         }),
+        bypass,
+        observed,
         interfaces,
+        readers,
         databases,
         list_files,
-        memory: generations(pins, number)?,
+        memory,
         attribution,
         lists,
     })
+}
+
+/// Devices whose VLANs have roles, and which take VLAN tags off.
+fn unseen_vlans(manifest: &Manifest, devices: &[Device]) -> Vec<String> {
+    let unseen = attach::unseen_vlans(&manifest.interfaces, devices, strips_vlans);
+    let told = |interface: &str| {
+        let error = AttachError::Stripped {
+            interface: interface.to_owned(),
+        };
+        format!("{error}: nothing is judged in them; {}", error.hint())
+    };
+    unseen.into_iter().map(told).collect()
 }
 
 fn uncounted(what: &Uncounted) -> String {
@@ -169,16 +247,27 @@ fn uncounted(what: &Uncounted) -> String {
     )
 }
 
-/// The memory of the tables of every generation that has any.
-fn generations(pins: &Pins, current: u32) -> Result<Vec<GenerationMemory>, Error> {
-    let of = |generation| {
-        Ok(GenerationMemory {
-            generation,
-            bytes: memory::of_generations(&[&pins.generation(generation)])?,
-            in_force: generation == current,
-        })
-    };
-    pins.pinned_generations()?.into_iter().map(of).collect()
+/// The memory of the tables of every generation that has any; what is not known of it keeps nothing else from being told.
+fn generations(
+    pins: &Pins,
+    current: u32,
+    problems: &mut Vec<String>,
+) -> Result<Vec<GenerationMemory>, Error> {
+    let mut known = Vec::new();
+    for generation in pins.pinned_generations()? {
+        match memory::of_generations(&[&pins.generation(generation)]) {
+            Ok(bytes) => known.push(GenerationMemory {
+                generation,
+                bytes,
+                in_force: generation == current,
+            }),
+            Err(error) => problems.push(format!(
+                "generation {generation}: {error}; `ls -la {}` shows what is there",
+                pins.generation(generation).display()
+            )),
+        }
+    }
+    Ok(known)
 }
 
 /// The state where there is no word on what is loaded: usually because nothing is, or because somebody removed pins.
@@ -188,14 +277,9 @@ fn without_manifest(
     pins: &Pins,
     devices: &[Device],
 ) -> Result<Status, Error> {
-    let mut judged = Vec::new();
-    for name in pins.linked()? {
-        let link = interface::open_link(pins, &name)?;
-        judged.extend(
-            link.and_then(|link| devices.iter().find(|device| device.index == link.interface)),
-        );
-    }
-    let names: Vec<&str> = judged.iter().map(|device| device.name.as_str()).collect();
+    let links = attach::placed(devices, pins)?;
+    let judged = links.values().filter_map(|link| link.device);
+    let names: Vec<&str> = judged.map(|device| device.name.as_str()).collect();
     let (state, problem) = if names.is_empty() {
         (
             State::Absent,
@@ -220,7 +304,10 @@ fn without_manifest(
         abi: ABI_VERSION,
         daemon,
         generation: None,
+        bypass: None,
+        observed: Vec::new(),
         interfaces: Vec::new(),
+        readers: None,
         databases: Vec::new(),
         list_files: Vec::new(),
         memory: Vec::new(),
@@ -235,7 +322,12 @@ impl Status {
     pub fn exit(&self) -> Exit {
         match self.state {
             State::Ok => Exit::Ok,
-            State::Degraded | State::Open | State::Absent => Exit::Degraded,
+            State::Degraded
+            | State::Unconfirmed
+            | State::RolledBack
+            | State::Bypassed
+            | State::Open
+            | State::Absent => Exit::Degraded,
         }
     }
 }

@@ -8,6 +8,50 @@ use crate::{
     report::{Report, Table},
 };
 
+impl Status {
+    /// What is loaded, and for whom.
+    fn loaded(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        if let Some(generation) = &self.generation {
+            writeln!(
+                out,
+                "generation  {}, loaded {:.0}",
+                generation.number, generation.loaded_at
+            )?;
+            writeln!(
+                out,
+                "config      {} (sha256 {})",
+                generation.config.display(),
+                generation.config_sha256
+            )?;
+            if let Some(previous) = generation.previous {
+                writeln!(out, "way back    generation {previous}, by `gate rollback`")?;
+            }
+            for it in &generation.forced {
+                writeln!(out, "forced      {it}")?;
+            }
+        }
+        for it in &self.observed {
+            writeln!(out, "observed    {it}")?;
+        }
+        if let Some(group) = &self.readers {
+            writeln!(out, "readers     members of the group {group}")?;
+        }
+        for it in &self.memory {
+            let previous = self.generation.as_ref().and_then(|it| it.previous);
+            let state = if it.in_force {
+                "in force"
+            } else if previous == Some(it.generation) {
+                "kept for a rollback"
+            } else {
+                "not in force"
+            };
+            let (bytes, number) = (human(it.bytes), it.generation);
+            writeln!(out, "memory      {bytes} (generation {number}, {state})")?;
+        }
+        Ok(())
+    }
+}
+
 impl Report for Status {
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "state       {}", self.state.name())?;
@@ -21,34 +65,10 @@ impl Report for Status {
             let outcome = word(&last.outcome);
             writeln!(out, "reload      {outcome} ({}, {:.0})", last.by, last.at)?;
         }
-        if let Some(generation) = &self.generation {
-            writeln!(
-                out,
-                "generation  {}, loaded {:.0}",
-                generation.number, generation.loaded_at
-            )?;
-            writeln!(
-                out,
-                "config      {} (sha256 {})",
-                generation.config.display(),
-                generation.config_sha256
-            )?;
-            for it in &generation.forced {
-                writeln!(out, "forced      {it}")?;
-            }
-        }
-        for it in &self.memory {
-            let state = if it.in_force {
-                "in force"
-            } else {
-                "not in force"
-            };
-            let (bytes, number) = (human(it.bytes), it.generation);
-            writeln!(out, "memory      {bytes} (generation {number}, {state})")?;
-        }
+        self.loaded(out)?;
         if !self.interfaces.is_empty() {
             writeln!(out, "\ninterfaces")?;
-            let mut table = Table::new(&["name", "index", "role", "state", "mode"]);
+            let mut table = Table::new(&["name", "index", "role", "state", "mode", "mark"]);
             for it in &self.interfaces {
                 let index = it
                     .index
@@ -66,6 +86,7 @@ impl Report for Status {
                     it.role.clone(),
                     it.state.name().to_owned(),
                     mode,
+                    it.mark.unwrap_or("-").to_owned(),
                 ]);
             }
             table.write(out)?;

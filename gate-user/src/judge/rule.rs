@@ -1,15 +1,16 @@
 //! Which line of the configuration a verdict comes from.
 
-use std::{collections::HashMap, path::PathBuf};
+use std::{cell::RefCell, collections::HashMap, fmt, path::PathBuf};
 
 use gate_common::{
-    Addr, Reason, Verdict,
+    Addr, Country, Reason, Verdict,
     abi::{self, List},
-    decide::rule_in_force,
+    decide::{Tables as _, rule_in_force},
 };
+use jiff::Timestamp;
 use serde::Serialize;
 
-use super::engine::Judgement;
+use super::Judgement;
 use crate::{generation::Source, view::View};
 
 /// How many answers are kept: looking through a long list for each packet takes longer than anything else.
@@ -30,10 +31,13 @@ pub struct Rule {
     pub line: Option<u32>,
     /// The operator's note.
     pub ticket: Option<String>,
+    /// Since when it has been in force, of the generation in force.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 impl Rule {
-    fn listed(kind: &'static str, source: &Source<'_>) -> Self {
+    fn listed(view: &View, kind: &'static str, source: &Source<'_>) -> Self {
         Self {
             kind,
             name: source.owner.map(str::to_owned),
@@ -41,7 +45,40 @@ impl Rule {
             file: source.place.map(|(file, _)| file.to_owned()),
             line: source.place.map(|(_, line)| line),
             ticket: source.ticket.map(str::to_owned),
+            since: view.loaded.then_some(source.since),
         }
+    }
+}
+
+/// `pool static by 100.64.9.8/32, gate.toml:23, since 2026-11-22T18:00:00Z, ticket NOC-4711`
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self {
+            kind,
+            name,
+            prefix,
+            file,
+            line,
+            ticket,
+            since,
+        } = self;
+        f.write_str(kind)?;
+        if let Some(name) = name {
+            write!(f, " {name}")?;
+        }
+        if let Some(prefix) = prefix {
+            write!(f, " by {prefix}")?;
+        }
+        if let (Some(file), Some(line)) = (file, line) {
+            write!(f, ", {}:{line}", file.display())?;
+        }
+        if let Some(since) = since {
+            write!(f, ", since {since}")?;
+        }
+        if let Some(ticket) = ticket {
+            write!(f, ", ticket {ticket}")?;
+        }
+        Ok(())
     }
 }
 
@@ -55,39 +92,54 @@ enum Question {
 }
 
 /// Finds what matched.
-pub(super) struct Rules {
+pub(crate) struct Rules {
     view: View,
-    answers: HashMap<Question, Option<Rule>>,
+    answers: RefCell<HashMap<Question, Option<Rule>>>,
 }
 
 impl Rules {
-    pub(super) fn new(view: View) -> Self {
+    pub(crate) fn new(view: View) -> Self {
         Self {
             view,
-            answers: HashMap::new(),
+            answers: RefCell::default(),
         }
     }
 
+    /// The generation.
+    pub(crate) const fn view(&self) -> &View {
+        &self.view
+    }
+
     /// The name of a class by its number.
-    pub(super) fn class(&self, number: u8) -> Option<String> {
+    pub(crate) fn class(&self, number: u8) -> Option<String> {
         let class = self.view.manifest.classes.get(usize::from(number));
         class.map(|class| class.name.clone())
     }
 
     /// What the databases' licences ask for.
-    pub(super) fn attribution(&self) -> &[String] {
+    pub(crate) fn attribution(&self) -> &[String] {
         &self.view.manifest.attribution
     }
 
     /// What led to a judgement on a packet of `now_ns` from `source`, as decisions count it.
-    pub(super) fn of(
-        &mut self,
+    pub(crate) fn of(
+        &self,
         judgement: Judgement,
         source: Addr,
         destination: Addr,
         now_ns: u64,
     ) -> Option<Rule> {
         let question = match judgement.reason {
+            // The limit is that of its class, and what hides its port has a class like any other.
+            Reason::OverLimit | Reason::Shape(_) if let Some((_, country)) = judgement.class => {
+                if self.view.class_prefix(source).is_some() {
+                    Question::Class(source)
+                } else if country == Country::NONE {
+                    return None;
+                } else {
+                    Question::Country(source)
+                }
+            }
             // What passes for its shape passes whoever sent it.
             Reason::Shape(_) if judgement.verdict == Verdict::Unparsed => return None,
             Reason::Exempt
@@ -105,14 +157,15 @@ impl Rules {
                 return None;
             }
         };
-        if let Some(answer) = self.answers.get(&question) {
+        let mut answers = self.answers.borrow_mut();
+        if let Some(answer) = answers.get(&question) {
             return answer.clone();
         }
         let answer = self.answer(question, judgement);
-        if self.answers.len() == KEPT {
-            self.answers.clear();
+        if answers.len() == KEPT {
+            answers.clear();
         }
-        self.answers.insert(question, answer.clone());
+        answers.insert(question, answer.clone());
         answer
     }
 
@@ -121,26 +174,27 @@ impl Rules {
         match question {
             Question::Pool(addr, rule) => {
                 let source = view.access_source(addr, rule)?;
-                Some(Rule::listed("pool", &source))
+                Some(Rule::listed(view, "pool", &source))
             }
             Question::Relay(addr) => {
                 let source = view.source(List::Relays, addr)?;
-                Some(Rule::listed("relay", &source))
+                Some(Rule::listed(view, "relay", &source))
             }
             Question::Class(addr) => {
                 let source = view.source(List::Classes, addr)?;
-                Some(Rule::listed("class", &source))
+                Some(Rule::listed(view, "class", &source))
             }
             Question::Country(addr) => Some(Rule {
                 kind: "country",
                 name: judgement
-                    .tag
+                    .class
                     .and_then(|(_, country)| country.code())
                     .map(|it| it.to_string()),
                 prefix: view.network(addr).map(|it| it.to_string()),
                 file: None,
                 line: None,
                 ticket: None,
+                since: None,
             }),
         }
     }

@@ -1,0 +1,201 @@
+//! `gate bypass`: for a time that ends by itself, everything is only observed.
+//!
+//! What counts is one word of the state map, which the program compares with the clock: the bypass begins with a store and ends at its
+//! instant, whether anybody is there or not. Why, since when and for whom is a note beside the other pins, written before the word;
+//! a word without its note is shown without them. Where somebody removed the pinned maps, the maps that are made anew have no bypass.
+
+mod wanted;
+
+use std::io;
+
+use jiff::{SignedDuration, Timestamp};
+use serde::{Deserialize, Serialize};
+
+pub use self::wanted::{Span, Wanted, WantedError};
+use crate::{
+    control::Client,
+    error::Error,
+    kernel::{self, Maps},
+    pins::{Note, Pins},
+    report::Report,
+    sys::Access,
+};
+
+/// A bypass that is in force, or was.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bypass {
+    /// When it ends by itself.
+    pub until: Timestamp,
+    /// When it began; nothing where its note is gone.
+    pub since: Option<Timestamp>,
+    /// Why, likewise.
+    pub reason: Option<String>,
+    /// Who asked for it, if that is known.
+    pub by: Option<String>,
+}
+
+/// What the switch was turned from and to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Switched {
+    /// What was in force.
+    pub before: Option<Bypass>,
+    /// What is in force now.
+    pub now: Option<Bypass>,
+}
+
+/// What somebody who looks after the gate finds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Found {
+    /// The bypass in force.
+    pub now: Option<Bypass>,
+    /// One that has ended since somebody looked last.
+    pub ended: Option<Bypass>,
+}
+
+/// The bypass in force; nothing if there is none, or no gate.
+pub fn in_force(pins: &Pins) -> Result<Option<Bypass>, Error> {
+    let until_ns = Maps::pinned_bypass(pins)?;
+    Ok(described(pins, until_ns).filter(|it| it.until > Timestamp::now()))
+}
+
+/// `gate bypass --for`: has the daemon begin one, or does it where there is none.
+pub fn begin(pins: &Pins, wanted: &Wanted) -> Result<Switched, Error> {
+    wanted.check()?;
+    if pins.locked()? {
+        return Ok(Client::new(pins)?.bypass(Some(wanted))?);
+    }
+    alone(pins, |maps| begin_locked(pins, maps, wanted))
+}
+
+/// `gate bypass off`: has the daemon end the one in force, or does it where there is none.
+pub fn end(pins: &Pins) -> Result<Switched, Error> {
+    if pins.locked()? {
+        return Ok(Client::new(pins)?.bypass(None)?);
+    }
+    alone(pins, |maps| end_locked(pins, maps))
+}
+
+/// Changes what is pinned, without a daemon.
+fn alone<T>(pins: &Pins, change: impl FnOnce(&Maps) -> Result<T, Error>) -> Result<T, Error> {
+    if Maps::pinned_generation(pins)?.number() == 0 {
+        return Err(Error::NotLoaded {
+            pins: pins.root().to_owned(),
+        });
+    }
+    let _lock = pins.lock()?;
+    pins.check_version()?;
+    change(&Maps::open(pins, Access::Write)?)
+}
+
+/// Begins one; needs the lock on the pins.
+pub(crate) fn begin_locked(pins: &Pins, maps: &Maps, wanted: &Wanted) -> Result<Switched, Error> {
+    wanted.check()?;
+    let before = in_force(pins)?;
+    let since = Timestamp::now();
+    let seconds = i64::try_from(wanted.seconds).unwrap_or(i64::MAX);
+    let until = since
+        .checked_add(SignedDuration::from_secs(seconds))
+        .map_err(|error| Error::system("reckon when the bypass ends")(io::Error::other(error)))?;
+    let now = Bypass {
+        until,
+        since: Some(since),
+        reason: Some(wanted.reason.clone()),
+        by: wanted.by.clone(),
+    };
+    kernel::write_note(pins, Note::Bypass, &now)?;
+    maps.set_bypass_until(u64::try_from(until.as_nanosecond()).unwrap_or(0))?;
+    Ok(Switched {
+        before,
+        now: Some(now),
+    })
+}
+
+/// Ends the one in force; needs the lock on the pins.
+pub(crate) fn end_locked(pins: &Pins, maps: &Maps) -> Result<Switched, Error> {
+    let before = in_force(pins)?;
+    maps.set_bypass_until(0)?;
+    kernel::remove_note(pins, Note::Bypass)?;
+    Ok(Switched { before, now: None })
+}
+
+/// Looks whether there is one, and clears one that is over, so that no clock that is set back brings it back; needs the lock on the
+/// pins.
+pub(crate) fn follow(pins: &Pins, maps: &Maps) -> Result<Found, Error> {
+    let Some(found) = described(pins, maps.bypass_until()?) else {
+        return Ok(Found::default());
+    };
+    if found.until > Timestamp::now() {
+        return Ok(Found {
+            now: Some(found),
+            ended: None,
+        });
+    }
+    maps.set_bypass_until(0)?;
+    kernel::remove_note(pins, Note::Bypass)?;
+    Ok(Found {
+        now: None,
+        ended: Some(found),
+    })
+}
+
+/// What is known of the bypass until this UNIX time in nanoseconds; nothing if that is none.
+fn described(pins: &Pins, until_ns: u64) -> Option<Bypass> {
+    if until_ns == 0 {
+        return None;
+    }
+    let until = Timestamp::from_nanosecond(until_ns.into()).unwrap_or(Timestamp::MAX);
+    // A note that cannot be read is as good as none: that there is a bypass matters more.
+    let noted: Option<Bypass> = kernel::read_note(pins, Note::Bypass).ok().flatten();
+    Some(noted.filter(|it| it.until == until).unwrap_or(Bypass {
+        until,
+        since: None,
+        reason: None,
+        by: None,
+    }))
+}
+
+impl std::fmt::Display for Bypass {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Self {
+            until,
+            since,
+            reason,
+            by,
+        } = self;
+        write!(f, "until {until:.0}")?;
+        if let Some(since) = since {
+            write!(f, ", since {since:.0}")?;
+        }
+        if let Some(by) = by {
+            write!(f, ", by {by}")?;
+        }
+        match reason {
+            Some(reason) => write!(f, ": {reason}"),
+            None => f.write_str(", for a reason that nobody noted"),
+        }
+    }
+}
+
+impl Report for Switched {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let Self { before, now } = self;
+        match (before, now) {
+            (Some(before), Some(now)) if before == now => writeln!(out, "bypassed {now}"),
+            (before, Some(now)) => {
+                writeln!(out, "bypassed {now}")?;
+                writeln!(
+                    out,
+                    "  everything is observed and nothing refused; `gate bypass off` ends that before its time"
+                )?;
+                before
+                    .iter()
+                    .try_for_each(|before| writeln!(out, "  in place of the one {before}"))
+            }
+            (Some(before), None) => {
+                writeln!(out, "the bypass is over; it was {before}")?;
+                writeln!(out, "  verdicts are as configured again")
+            }
+            (None, None) => writeln!(out, "no bypass: verdicts are as configured"),
+        }
+    }
+}

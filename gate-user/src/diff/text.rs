@@ -1,0 +1,107 @@
+//! A difference, for people.
+
+use std::io;
+
+use super::{Diff, Group, Section, Size};
+use crate::report::Report;
+
+impl Report for Diff {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let Self {
+            generation,
+            config,
+            new_config,
+            sections,
+            settings,
+            attribution,
+            ..
+        } = self;
+        writeln!(
+            out,
+            "generation {generation}, from {}, against {}",
+            config.display(),
+            new_config.display()
+        )?;
+        if self.is_empty() {
+            return writeln!(out, "\nno address is treated otherwise");
+        }
+        for section in sections {
+            section.text(out)?;
+        }
+        if !settings.is_empty() {
+            writeln!(out, "\nother keys that differ: {}", settings.join(", "))?;
+        }
+        if !attribution.is_empty() {
+            writeln!(out)?;
+        }
+        attribution
+            .iter()
+            .try_for_each(|line| writeln!(out, "{line}"))
+    }
+}
+
+impl Section {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let Self {
+            name,
+            size,
+            groups,
+            left_out,
+        } = self;
+        if groups.is_empty() {
+            return writeln!(out, "\n{name}: as before");
+        }
+        writeln!(out, "\n{name}: {}", size.text())?;
+        for group in groups {
+            group.text(out)?;
+        }
+        if *left_out != 0 {
+            writeln!(out, "  ({left_out} smaller groups more)")?;
+        }
+        Ok(())
+    }
+}
+
+impl Group {
+    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+        let Self {
+            before,
+            after,
+            size,
+            prefixes,
+            left_out,
+        } = self;
+        writeln!(out, "  {}", size.text())?;
+        writeln!(out, "    before  {before}")?;
+        writeln!(out, "    after   {after}")?;
+        let more = match left_out {
+            0 => String::new(),
+            more if prefixes.is_empty() => format!("{more} prefixes"),
+            more => format!(" and {more} more"),
+        };
+        writeln!(out, "    {}{more}", prefixes.join(" "))
+    }
+}
+
+impl Size {
+    /// `256 IPv4 addresses and 3 IPv6 /64s`
+    fn text(self) -> String {
+        let Self {
+            v4_addresses,
+            v6_64s,
+        } = self;
+        let v4 = match v4_addresses {
+            1 => "1 IPv4 address".to_owned(),
+            many => format!("{many} IPv4 addresses"),
+        };
+        let v6 = match v6_64s {
+            1 => "1 IPv6 /64".to_owned(),
+            many => format!("{many} IPv6 /64s"),
+        };
+        match (v4_addresses, v6_64s) {
+            (_, 0) => v4,
+            (0, _) => v6,
+            _ => format!("{v4} and {v6}"),
+        }
+    }
+}

@@ -1,0 +1,34 @@
+//! What can be decided about a gate in force whose daemon is not there.
+
+use super::{
+    Means, force,
+    ready::Before,
+    recall::{self, Back},
+};
+use crate::{change::Change, error::Error, floor, kernel, pins::Pins, privilege, view};
+
+/// Puts the generation before the one in force in force again.
+pub fn rollback(pins: &Pins, object: &[u8], by: Option<String>) -> Result<Change, Error> {
+    floor::check()?;
+    privilege::check()?;
+    view::current(pins)?;
+    let _lock = pins.lock()?;
+    let before = Before::checked(pins, object, None)?;
+    let ready = recall::previous(pins, before, &Back::Asked(by))?;
+    let means = Means {
+        object,
+        cancelled: &|| false,
+    };
+    let (_, in_force) = force::start(pins, means, &ready)?;
+    Ok(ready.change(in_force))
+}
+
+/// Keeps a generation that waits for a confirmation; returns its number.
+pub fn confirm(pins: &Pins, by: Option<&str>) -> Result<u32, Error> {
+    view::current(pins)?;
+    let _lock = pins.lock()?;
+    pins.check_version()?;
+    let manifest = kernel::manifest(&view::current(pins)?)?;
+    super::confirm::confirm(pins, &manifest, by)?;
+    Ok(manifest.number)
+}
