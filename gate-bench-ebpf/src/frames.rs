@@ -23,7 +23,7 @@ fn frame_pass(_: XdpContext) -> u32 {
     xdp_action::XDP_PASS
 }
 
-/// Makes the frame what it was before the last run, then goes on in the program at `NEXT`. Passes it on to nobody where there is none.
+/// Makes the frame what it was before the last run, without metadata, then goes on in the program at `NEXT`. Passes it on to nobody where there is none.
 #[xdp(frags)]
 #[expect(clippy::needless_pass_by_value, reason = "what the attribute wants")]
 fn frame_restore(ctx: XdpContext) -> u32 {
@@ -47,6 +47,12 @@ fn frame_send(ctx: XdpContext) -> u32 {
 #[inline(always)]
 fn restore(ctx: &XdpContext) -> Option<()> {
     let template: &Template = maps::TEMPLATE.get(0)?;
+    // Without metadata too, so that it costs the same before every program.
+    let metadata = (ctx.data() - ctx.metadata()) as i32;
+    // SAFETY: the context is the kernel's.
+    if unsafe { helpers::generated::bpf_xdp_adjust_meta(ctx.ctx, metadata) } != 0 {
+        return None;
+    }
     let length = (ctx.data_end() - ctx.data()) as i32;
     let delta = template.length as i32 - length;
     if delta != 0 {

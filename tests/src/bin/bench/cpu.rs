@@ -3,26 +3,12 @@
 use std::fs;
 
 use anyhow::{Context as _, Result};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
+pub(crate) use gate_tests::cpu::{allowed, keep_to};
 
 /// A processor that this process may use: the last one, since the first ones have the machine's interrupts.
 pub(crate) fn choose() -> Result<usize> {
-    let allowed = sched_getaffinity(Pid::from_raw(0)).context("which processors are there?")?;
-    (0..CpuSet::count())
-        .rev()
-        .find(|cpu| allowed.is_set(*cpu).unwrap_or(false))
-        .context("this process may use no processor")
-}
-
-/// Keeps this thread on `cpu`.
-pub(crate) fn keep_to(cpu: usize) -> Result<()> {
-    let mut set = CpuSet::new();
-    set.set(cpu)?;
-    sched_setaffinity(Pid::from_raw(0), &set)
-        .with_context(|| format!("cannot keep a thread on processor {cpu}"))
+    let last = allowed()?.pop();
+    last.context("this process may use no processor")
 }
 
 /// The id of the kernel's thread that takes over on `cpu` what interrupts leave too much of.

@@ -14,6 +14,8 @@
     reason = "no figure here has more than the 52 bits that a float keeps"
 )]
 
+mod carriers;
+mod costs;
 mod cpu;
 mod figure;
 mod growth;
@@ -26,6 +28,7 @@ mod output;
 mod plot;
 mod rates;
 mod refuse;
+mod repeat;
 mod shapes;
 mod suite;
 mod table;
@@ -54,8 +57,9 @@ use self::{
 };
 
 /// In the order of the report.
-const SUITES: [Suite; 5] = [
+const SUITES: [Suite; 6] = [
     shapes::SUITE,
+    carriers::SUITE,
     refuse::SUITE,
     lookup::SUITE,
     growth::SUITE,

@@ -2,11 +2,7 @@
 
 use std::thread;
 
-use anyhow::{Context as _, Result, anyhow, ensure};
-use nix::{
-    sched::{CpuSet, sched_getaffinity, sched_setaffinity},
-    unistd::Pid,
-};
+use anyhow::{Result, anyhow, ensure};
 
 use super::{
     NAME, config,
@@ -14,6 +10,7 @@ use super::{
     world::World,
 };
 use crate::{
+    cpu,
     figure::Figure,
     suite::{Rounds, Section, Setting, interleaved, progress},
     target::Outcome,
@@ -34,7 +31,7 @@ pub(super) fn measure(
     generator: &mut Generator,
     section: &mut Section,
 ) -> Result<()> {
-    let cpus = allowed()?;
+    let cpus = cpu::allowed()?;
     let &[first, second, ..] = cpus.as_slice() else {
         section
             .absent
@@ -94,9 +91,7 @@ fn together(generator: &Generator, cpus: &[usize], packets: u64) -> Result<f64> 
             .iter()
             .map(|cpu| {
                 scope.spawn(move || {
-                    let mut set = CpuSet::new();
-                    set.set(*cpu)?;
-                    sched_setaffinity(Pid::from_raw(0), &set)?;
+                    cpu::keep_to(*cpu)?;
                     generator.repeat(packets, DROP)
                 })
             })
@@ -106,12 +101,4 @@ fn together(generator: &Generator, cpus: &[usize], packets: u64) -> Result<f64> 
             .collect::<Result<Vec<f64>>>()
     })?;
     Ok(times.iter().map(|ns| 1e3 / ns).sum())
-}
-
-fn allowed() -> Result<Vec<usize>> {
-    let set = sched_getaffinity(Pid::from_raw(0)).context("cannot ask for processors")?;
-    let cpus = 0..CpuSet::count();
-    Ok(cpus
-        .filter(|&cpu| set.is_set(cpu).unwrap_or(false))
-        .collect())
 }

@@ -11,15 +11,11 @@ use aya::programs::{
     xdp::{XdpLinkId, XdpMode},
 };
 use gate_tests::{
-    exec, interrupt,
+    cpu, exec, interrupt,
     lab::{LabName, NetNs},
 };
 use gate_user::{sys::Map, table::Family};
-use nix::{
-    net::if_::if_nametoindex,
-    sched::{CpuSet, sched_setaffinity},
-    unistd::Pid,
-};
+use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
 
 use super::{
@@ -144,10 +140,7 @@ impl Source {
             .context("cannot write where the sender begins")?;
         let kernel = &mut self.kernel;
         let took = netns.run(|| -> Result<Duration> {
-            let mut processors = CpuSet::new();
-            processors.set(PROCESSOR)?;
-            sched_setaffinity(Pid::from_raw(0), &processors)
-                .context("cannot stay on one processor")?;
+            cpu::keep_to(PROCESSOR)?;
             // `struct xdp_md`: `data`, `data_end`, `data_meta`, `ingress_ifindex`, `rx_queue_index`, `egress_ifindex`.
             let context = [
                 0,

@@ -21,21 +21,28 @@ pub(crate) const CASE: &str = "load";
 pub(crate) const MEMORY: &str = "memory";
 /// The subject: the gate itself, from the start of its process until everything is in force.
 pub(crate) const DAEMON: &str = "daemon";
+/// The subject: the table again, and everything before it, from the database's file on.
+pub(crate) const FROM_FILE: &str = "table, from the file";
 /// The subject: two tables, the one before and the one after.
 pub(crate) const SWAP: &str = "table, swap";
 
-/// Times and bytes of the table, the gate and the tries, those of the first two `times` times.
+/// Times and bytes of the table, the gate and the tries, those of the first three `times` times.
 pub(crate) fn measure(object: &[u8], path: &Path, list: &List, times: u32) -> Result<Vec<Figure>> {
     let gate = daemon::Bench::new(path)?;
-    let (mut seconds, mut starts) = (Vec::new(), Vec::new());
+    let (mut seconds, mut from_file, mut starts) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..times {
         starts.push(gate.start()?.in_force);
         interrupt::check()?;
         let start = Instant::now();
         TableMaps::new(&Table::new(&list::runs(&list.entries))?)?;
         seconds.push(start.elapsed().as_secs_f64());
+        let start = Instant::now();
+        let (entries, _) = list::read(path)?;
+        TableMaps::new(&Table::new(&list::runs(&entries))?)?;
+        from_file.push(start.elapsed().as_secs_f64());
     }
     let mut figures: Vec<Figure> = time(Subject::Table.name(), &seconds).into_iter().collect();
+    figures.extend(time(FROM_FILE, &from_file));
     figures.extend(time(DAEMON, &starts));
     let maps = TableMaps::new(&list.table)?;
     let next = TableMaps::new(&list.table)?;

@@ -168,8 +168,9 @@ fn method(source: &Source, networks: usize, effort: Effort) -> Vec<String> {
          are attached there as XDP; nft is at the ingress hook, iptables in mangle PREROUTING, where marks may be set. Before they are timed, \
          the marks of 4096 addresses of each set are compared with the plain list, one by one."
             .to_owned(),
-        "Load: a command's start with its file ready until it has ended, both families; for the gate that is its own country database, and \
-         the daemon's start. The tries' time is that of filling them from memory. Memory: what the kernel takes more (SUnreclaim, \
+        "Load: a command's start with its file ready until it has ended, both families. For the gate's table: from runs of addresses to the \
+         kernel's maps (`table`), from the country database's file on (`table, from the file`), and the whole daemon's start, which compares the \
+         table with the database besides (`daemon`). The tries' time is that of filling them from memory. Memory: what the kernel takes more (SUnreclaim, \
          VmallocUsed, Percpu), and the most that the command had. Reload: the same data again while packets of one country keep coming \
          from another processor; each packet is counted, and one with another answer is misjudged. `in place` empties and fills, to be caught."
             .to_owned(),

@@ -131,7 +131,8 @@ fn cases(setting: &Setting) -> Vec<Case> {
         .into_iter()
         .enumerate()
         .flat_map(|(set, (family, draw))| {
-            [MANY, FEW].map(|size| Case {
+            let sizes = setting.either([MANY, FEW].as_slice(), &[MANY]);
+            sizes.iter().map(move |&size| Case {
                 set,
                 size,
                 name: format!(

@@ -85,7 +85,13 @@ struct Less {
     at_least: f64,
 }
 
-const LESS: [Less; 2] = [
+const LESS: [Less; 3] = [
+    Less {
+        what: "loading, from the database's file to the kernel's maps",
+        case: load::CASE,
+        subject: load::FROM_FILE,
+        at_least: 20.0,
+    },
     Less {
         what: "loading, the daemon's start included",
         case: load::CASE,

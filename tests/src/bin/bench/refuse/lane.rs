@@ -13,7 +13,7 @@ use tempfile::TempDir;
 
 use super::{
     line::Line,
-    policy::{self, ACCESS},
+    policy::{self, ACCESS, Keys},
 };
 use crate::{
     suite::RuleSet,
@@ -29,19 +29,23 @@ pub(crate) enum Subject {
     Generic,
     XdpFilter,
     NftNetdev,
+    NftConcatenated,
     NftInet,
     Iptables,
+    IptablesLegacy,
 }
 
 impl Subject {
-    pub(crate) const ALL: [Self; 7] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Floor,
         Self::Native,
         Self::Generic,
         Self::XdpFilter,
         Self::NftNetdev,
+        Self::NftConcatenated,
         Self::NftInet,
         Self::Iptables,
+        Self::IptablesLegacy,
     ];
 
     pub(crate) const fn name(self) -> &'static str {
@@ -51,8 +55,10 @@ impl Subject {
             Self::Generic => "gate, generic",
             Self::XdpFilter => "xdp-filter",
             Self::NftNetdev => "nft, netdev ingress",
+            Self::NftConcatenated => "nft, netdev ingress, concatenated",
             Self::NftInet => "nft, inet prerouting raw",
-            Self::Iptables => "iptables raw, ipset",
+            Self::Iptables => "iptables-nft raw, ipset",
+            Self::IptablesLegacy => "iptables-legacy raw, ipset",
         }
     }
 
@@ -61,8 +67,9 @@ impl Subject {
         match self {
             Self::Floor | Self::Native | Self::Generic => &[],
             Self::XdpFilter => &[xdp_filter::COMMAND],
-            Self::NftNetdev | Self::NftInet => &["nft"],
-            Self::Iptables => &["iptables", "ipset"],
+            Self::NftNetdev | Self::NftConcatenated | Self::NftInet => &["nft"],
+            Self::Iptables => &[IPTABLES_NFT, "ipset"],
+            Self::IptablesLegacy => &[IPTABLES_LEGACY, "ipset"],
         }
     }
 
@@ -84,8 +91,13 @@ enum Filter {
     },
     Xdp(Pins),
     Nft,
-    Iptables,
+    /// By this command.
+    Iptables(&'static str),
 }
+
+/// iptables through the machinery of nftables, which Debian's `iptables` is, and with its own.
+const IPTABLES_NFT: &str = "iptables-nft";
+const IPTABLES_LEGACY: &str = "iptables-legacy";
 
 /// The subject on its line.
 pub(crate) struct Lane {
@@ -112,18 +124,16 @@ impl Lane {
                 let pins = XdpFilter::load(&line.router, ACCESS)?.into_pins();
                 (Filter::Xdp(pins), Some(xdp_filter::typed(ACCESS)))
             }
-            Subject::NftNetdev => {
-                let hook = format!("ingress device {ACCESS} priority filter");
-                nft(&line, &policy::nft("netdev", &hook))?
+            Subject::NftNetdev => nft(&line, &policy::nft("netdev", &ingress(), Keys::Addresses))?,
+            Subject::NftConcatenated => {
+                nft(&line, &policy::nft("netdev", &ingress(), Keys::WithPorts))?
             }
-            Subject::NftInet => nft(&line, &policy::nft("inet", "prerouting priority raw"))?,
-            Subject::Iptables => {
-                let sets = policy::ipset();
-                line.inside("ipset", &["restore"], &sets)?;
-                line.inside("iptables", &policy::IPTABLES, "")?;
-                let text = format!("{sets}\niptables {}\n", policy::IPTABLES.join(" "));
-                (Filter::Iptables, Some(text))
+            Subject::NftInet => {
+                let hook = "prerouting priority raw";
+                nft(&line, &policy::nft("inet", hook, Keys::Addresses))?
             }
+            Subject::Iptables => iptables(&line, IPTABLES_NFT)?,
+            Subject::IptablesLegacy => iptables(&line, IPTABLES_LEGACY)?,
         };
         Ok(Self {
             subject,
@@ -146,7 +156,7 @@ impl Lane {
                 Some(gate.counters()?.verdicts.refused)
             }
             Filter::Xdp(pins) => Some(xdp_filter::counts(&self.line.router, pins)?.hits),
-            Filter::Iptables => {
+            Filter::Iptables(command) => {
                 let list = [
                     "--table",
                     "raw",
@@ -157,7 +167,7 @@ impl Lane {
                     "--exact",
                     "--wait",
                 ];
-                let text = self.line.inside("iptables", &list, "")?;
+                let text = self.line.inside(command, &list, "")?;
                 let count = rule_count(&text);
                 Some(count.with_context(|| format!("unexpected output of iptables: {text}"))?)
             }
@@ -190,6 +200,19 @@ fn start(program: &Path, line: &Line, mode: &str) -> Result<InForce> {
         _daemon: daemon,
     };
     Ok((filter, Some(text)))
+}
+
+/// The earliest hook that nftables has.
+fn ingress() -> String {
+    format!("ingress device {ACCESS} priority filter")
+}
+
+fn iptables(line: &Line, command: &'static str) -> Result<InForce> {
+    let sets = policy::ipset();
+    line.inside("ipset", &["restore"], &sets)?;
+    line.inside(command, &policy::IPTABLES, "")?;
+    let text = format!("{sets}\n{command} {}\n", policy::IPTABLES.join(" "));
+    Ok((Filter::Iptables(command), Some(text)))
 }
 
 fn nft(line: &Line, rules: &str) -> Result<InForce> {

@@ -58,22 +58,42 @@ pub(crate) fn gate(mode: &str) -> String {
     )
 }
 
+/// What nftables looks up.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Addresses, in trees of intervals (`nft_set_rbtree`).
+    Addresses,
+    /// Addresses and ports together, in bitmaps by digit (`nft_set_pipapo`), which the kernel has for sets of more than one field.
+    WithPorts,
+}
+
 /// Rules of nftables with this table and hook: one rule, one look-up of the destination and one of the source, which both says who is
 /// a subscriber and who of them is exempt. It has no counter, which would cost.
-pub(crate) fn nft(table: &str, hook: &str) -> String {
+pub(crate) fn nft(table: &str, hook: &str, keys: Keys) -> String {
+    let (kind, port, destination, source) = match keys {
+        Keys::Addresses => ("ipv4_addr", "", "tcp dport 25 ip daddr", "ip saddr"),
+        Keys::WithPorts => (
+            "ipv4_addr . inet_service",
+            " . 25",
+            "ip daddr . tcp dport",
+            "ip saddr . tcp dport",
+        ),
+    };
+    let relays = relays().map(|relay| format!("{relay}{port}"));
     let verdicts = (64..64 + NETWORKS).map(|it| {
         let last = EXEMPT + 1;
         format!(
-            "100.{it}.16.0 : drop, 100.{it}.16.1-100.{it}.16.{EXEMPT} : accept, 100.{it}.16.{last}-100.{it}.31.255 : drop"
+            "100.{it}.16.0{port} : drop, 100.{it}.16.1-100.{it}.16.{EXEMPT}{port} : accept, \
+             100.{it}.16.{last}-100.{it}.31.255{port} : drop"
         )
     });
     format!(
         "table {table} port25 {{\n\
-         \tset relays {{\n\t\ttype ipv4_addr; flags interval;\n\t\telements = {{ {} }}\n\t}}\n\
-         \tmap subscribers {{\n\t\ttype ipv4_addr : verdict; flags interval;\n\t\telements = {{ {} }}\n\t}}\n\
+         \tset relays {{\n\t\ttype {kind}; flags interval;\n\t\telements = {{ {} }}\n\t}}\n\
+         \tmap subscribers {{\n\t\ttype {kind} : verdict; flags interval;\n\t\telements = {{ {} }}\n\t}}\n\
          \tchain refuse {{\n\t\ttype filter hook {hook}; policy accept;\n\
-         \t\ttcp dport 25 ip daddr != @relays ip saddr vmap @subscribers\n\t}}\n}}\n",
-        list(relays(), ""),
+         \t\t{destination} != @relays {source} vmap @subscribers\n\t}}\n}}\n",
+        list(relays, ""),
         list(verdicts, ""),
     )
 }
@@ -154,7 +174,8 @@ mod tests {
     fn every_filter_gets_the_whole_policy() {
         for text in [
             gate("native"),
-            nft("inet", "prerouting priority raw"),
+            nft("inet", "prerouting priority raw", Keys::Addresses),
+            nft("inet", "prerouting priority raw", Keys::WithPorts),
             ipset(),
         ] {
             for part in ["192.0.2.16/29", "198.51.100.25/32", "192.0.2.6/32"] {
@@ -167,7 +188,7 @@ mod tests {
         );
         assert!(ipset().contains("add subscribers 100.127.16.0/20\n"));
         assert!(ipset().contains("add subscribers 100.127.16.4/32 nomatch\n"));
-        let nft = nft("inet", "prerouting priority raw");
+        let nft = nft("inet", "prerouting priority raw", Keys::Addresses);
         assert!(nft.contains("100.127.16.0 : drop, 100.127.16.1-100.127.16.4 : accept, 100.127.16.5-100.127.31.255 : drop"));
     }
 }

@@ -178,14 +178,16 @@ fn opening(lab: &Lab, from: Who, to: Who, port: u16) -> Result<Vec<u8>> {
     Ok(Ethernet::new().carry(&addresses_v4(lab, from, to)?.tcp(&segment)))
 }
 
-fn addresses_v4(lab: &Lab, from: Who, to: Who) -> Result<V4> {
+/// A packet of IPv4 between two hosts of the lab.
+pub(crate) fn addresses_v4(lab: &Lab, from: Who, to: Who) -> Result<V4> {
     match [from, to].map(|who| lab.address(who, Family::V4)) {
         [Ok(IpAddr::V4(from)), Ok(IpAddr::V4(to))] => Ok(V4::new(from, to)),
         _ => bail!("{from} or {to} has no address of IPv4"),
     }
 }
 
-fn addresses_v6(lab: &Lab, from: Who, to: Who) -> Result<V6> {
+/// The same of IPv6.
+pub(crate) fn addresses_v6(lab: &Lab, from: Who, to: Who) -> Result<V6> {
     match [from, to].map(|who| lab.address(who, Family::V6)) {
         [Ok(IpAddr::V6(from)), Ok(IpAddr::V6(to))] => Ok(V6::new(from, to)),
         _ => bail!("{from} or {to} has no address of IPv6"),

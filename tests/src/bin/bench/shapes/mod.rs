@@ -1,37 +1,29 @@
 //! What a packet costs by its shape: the gate's program beside one that does nothing, xdp-filter's, and an older gate's.
 
-mod frame;
-mod ratio;
-mod subject;
+pub(crate) mod frame;
+pub(crate) mod subject;
+mod targets;
 
-use std::{
-    env,
-    os::fd::{AsRawFd as _, OwnedFd},
-    path::PathBuf,
-    time::Duration,
-};
+use std::{env, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
 use anyhow::{Context as _, Result};
-use aya::Ebpf;
 use gate_tests::{
     exec,
     gate::{self, GATE_BIN, GATE_MMDB},
     interrupt,
-    lab::{Database, Lab, LabName, NetNs},
-    pin,
+    lab::{Database, Lab, NetNs},
+    pin, test_run,
 };
-use nix::net::if_::if_nametoindex;
 
 use self::{
     frame::{Fate, PASS, Shape},
-    ratio::Costs,
-    subject::{Force, Place, check_filter},
+    subject::{Force, check_filter},
 };
 use crate::{
-    layout::{TEMPLATE_WORDS, Template},
+    costs::{self, Compared, Costs, EMPTY},
     object,
-    plot::{Bars, Plot, Shape as Picture},
-    suite::{Rounds, RuleSet, Section, Setting, Suite, interleaved, progress},
+    repeat::{self, PARTS, Place, TIMES, WARM},
+    suite::{Rounds, RuleSet, Section, Setting, Suite, progress},
     xdp_filter::{self, XdpFilter},
 };
 
@@ -43,17 +35,12 @@ const NAME: &str = "shapes";
 const OLDER: &str = "GATE_BIN_BEFORE";
 const OLDER_COMMIT: &str = "GATE_COMMIT_BEFORE";
 /// Subjects.
-const EMPTY: &str = "empty";
 const GATE: &str = "gate";
 const FILTER: &str = xdp_filter::COMMAND;
 /// xdp-filter's interface.
 const DEVICE: &str = "filtered";
 /// The other end of its wire, where the empty program is.
 const OTHER: &str = "unfiltered";
-/// How often a program runs in each part of a measurement, of which the least disturbed counts, and before the first one.
-const TIMES: u32 = 40_000;
-const PARTS: u32 = 5;
-const WARM: u32 = 5_000;
 
 /// The gate of another commit.
 struct Older {
@@ -72,12 +59,12 @@ fn run(setting: &Setting) -> Result<Section> {
     let mut absent = Vec::new();
     progress("starting the gate in a lab");
     let lab = Lab::new(&database)?;
-    let mut force = Force::start(&program, &lab, &database)?;
+    let mut force = Force::start(&program, &lab, subject::config(&lab, &database)?)?;
     let older_lab = older.as_ref().map(|_| Lab::new(&database)).transpose()?;
     let mut older_force = None;
     if let (Some(Older { program, name }), Some(lab)) = (&older, &older_lab) {
         progress(&format!("starting {name}"));
-        let force = Force::start(program, lab, &database);
+        let force = Force::start(program, lab, subject::config(lab, &database)?);
         older_force = Some((name.as_str(), force.with_context(|| name.clone())?));
     } else {
         absent.push(
@@ -85,15 +72,8 @@ fn run(setting: &Setting) -> Result<Section> {
                 .to_owned(),
         );
     }
-    let netns = NetNs::new(LabName::fresh().to_string())?;
-    // Nothing arrives but what is sent here.
-    netns.set("net/ipv6/conf/default/disable_ipv6", "1")?;
-    netns.ip(&format!(
-        "link add {DEVICE} type veth peer name {OTHER}\nlink set {DEVICE} up\nlink set {OTHER} up\n"
-    ))?;
-    // Where it is attached nowhere, the kernel patches its code before and after each measurement to call it without a detour.
-    let empty = pin::passing_program()?;
-    let _link = netns.run(|| pin::attach(&empty, if_nametoindex(OTHER)?))??;
+    let netns = repeat::wire([DEVICE, OTHER])?;
+    let (empty, _link) = repeat::floor(&netns, OTHER)?;
     let filter = if exec::found(FILTER) {
         Some(XdpFilter::load(&netns, DEVICE)?)
     } else {
@@ -132,7 +112,7 @@ fn run(setting: &Setting) -> Result<Section> {
         } else {
             bench.shape(&force, &shape)
         };
-        costs.push(measured.with_context(|| shape.name)?);
+        costs.push((shape.fate, measured.with_context(|| shape.name)?));
     }
     if setting.wants(frame::RESET) {
         rule_sets.push(RuleSet {
@@ -141,13 +121,18 @@ fn run(setting: &Setting) -> Result<Section> {
         });
     }
     absent.append(&mut bench.absent);
-    absent.extend(costs.iter().filter_map(Costs::left_out));
+    let all = || costs.iter().map(|(_, it)| it);
+    absent.extend(all().filter_map(Costs::left_out));
     Ok(Section {
         title: "Cost of a packet by its shape",
         method: method(rounds.most),
-        figures: costs.iter().flat_map(Costs::figures).collect(),
-        outcomes: ratio::outcomes(&costs),
-        plots: plots(&costs),
+        figures: all().flat_map(Costs::figures).collect(),
+        outcomes: targets::outcomes(&costs),
+        plots: vec![costs::plot(
+            NAME,
+            "Cost of a packet by its shape, the loop included",
+            all(),
+        )],
         rule_sets,
         absent,
     })
@@ -175,6 +160,7 @@ impl Bench<'_> {
             netns,
             interface,
             program,
+            repeat: test_run::repeat,
         };
         let mut subjects = vec![
             (EMPTY, at(self.lab.router(), &self.empty), PASS),
@@ -201,13 +187,14 @@ impl Bench<'_> {
                 netns: self.netns,
                 interface: DEVICE,
                 program,
+                repeat: test_run::repeat,
             };
             subjects.push((FILTER, place, action));
         }
         let before = force.counts()?;
         let older_before = older.map(|(_, older)| older.counts()).transpose()?;
         let filter_before = filter.map(|((it, _), _)| it.counts()).transpose()?;
-        let (costs, packets) = measure(shape, &subjects, self.rounds)?;
+        let (costs, packets) = measured(shape, &subjects, self.rounds)?;
         force.counts()?.check(&before, shape.fate, packets)?;
         if let (Some((_, older)), Some(before)) = (older, older_before) {
             older.counts()?.check(&before, shape.fate, packets)?;
@@ -225,20 +212,21 @@ impl Bench<'_> {
         // One object for each: a program finds the next one in a map.
         let mut empty = object::load()?;
         let pass = object::program(&mut empty, "frame_pass")?;
-        let empty_program = before(&mut empty, &shape.frame, &pass)?;
+        let empty_program = repeat::restoring(&mut empty, &shape.frame, &pass)?;
         let mut object = object::load()?;
-        let gate_program = before(&mut object, &shape.frame, &gate)?;
+        let gate_program = repeat::restoring(&mut object, &shape.frame, &gate)?;
         let at = |program| Place {
             netns: self.lab.router(),
             interface,
             program,
+            repeat: test_run::repeat,
         };
         let subjects = [
             (EMPTY, at(&empty_program), PASS),
             (GATE, at(&gate_program), shape.fate.action()),
         ];
         let counts = force.counts()?;
-        let (costs, packets) = measure(shape, &subjects, self.rounds)?;
+        let (costs, packets) = measured(shape, &subjects, self.rounds)?;
         force.counts()?.check(&counts, shape.fate, packets)?;
         Ok(costs)
     }
@@ -251,60 +239,27 @@ fn knows(older: &Force<'_>, shape: &Shape) -> Result<()> {
         netns: older.netns(),
         interface: shape.from.interface(),
         program: &program,
+        repeat: test_run::repeat,
     };
     let before = older.counts()?;
     place.run(&shape.frame, shape.fate.action(), WARM)?;
     older.counts()?.check(&before, shape.fate, WARM.into())
 }
 
-/// One round after the other. Returns how many packets each subject saw as well.
-fn measure(
+/// Every subject on one frame, and how many packets each saw.
+fn measured(
     shape: &Shape,
     subjects: &[(&str, Place<'_>, u32)],
     rounds: Rounds,
 ) -> Result<(Costs, u64)> {
-    for (name, place, action) in subjects {
-        place
-            .run(&shape.frame, *action, WARM)
-            .with_context(|| (*name).to_owned())?;
-    }
-    let mut turns: Vec<_> = subjects.iter().collect();
-    let values = interleaved(&mut turns, rounds, |(name, place, action), _| {
-        let mut least = f64::INFINITY;
-        for _ in 0..PARTS {
-            let ns = place.run(&shape.frame, *action, TIMES);
-            least = least.min(ns.with_context(|| (*name).to_owned())?);
-        }
-        Ok(least)
-    })?;
-    let measured = values.iter().map(Vec::len).max().unwrap_or(0);
-    let packets = u64::from(WARM) + measured as u64 * u64::from(PARTS * TIMES);
-    let names = subjects.iter().map(|(name, ..)| (*name).to_owned());
-    Ok((
-        Costs {
-            case: shape.name,
-            fate: shape.fate,
-            of: names.zip(values).collect(),
-        },
-        packets,
-    ))
-}
-
-/// A program that makes `frame` and goes on in `next`.
-fn before(ebpf: &mut Ebpf, frame: &[u8], next: &OwnedFd) -> Result<OwnedFd> {
-    let mut template = Template {
-        length: u32::try_from(frame.len())?,
-        words: [0; TEMPLATE_WORDS],
+    let (of, packets) = repeat::measure(&shape.frame, subjects, rounds)?;
+    let costs = Costs {
+        suite: NAME,
+        case: shape.name,
+        compared: Compared::One(GATE),
+        of,
     };
-    for (word, octets) in template.words.iter_mut().zip(frame.as_chunks().0) {
-        *word = u16::from_ne_bytes(*octets);
-    }
-    object::map(ebpf, "TEMPLATE")?.update(&0_u32, &template)?;
-    let program = object::program(ebpf, "frame_restore")?;
-    object::map(ebpf, "NEXT")?
-        .update(&0_u32, &next.as_raw_fd())
-        .context("the kernel does not let a program of the benchmark go on in this one")?;
-    Ok(program)
+    Ok((costs, packets))
 }
 
 /// xdp-filter's program.
@@ -345,17 +300,4 @@ fn method(rounds: u32) -> Vec<String> {
              everybody: it knows neither pools nor relays nor exemptions with prefixes, and it reads no PPPoE. Where it cannot do the same it is left out."
         ),
     ]
-}
-
-fn plots(costs: &[Costs]) -> Vec<Plot> {
-    let cases = costs.iter().map(|it| Bars {
-        case: it.case.to_owned(),
-        values: it.spreads(),
-    });
-    vec![Plot {
-        name: NAME,
-        title: "Cost of a packet by its shape, the loop included".to_owned(),
-        unit: "ns",
-        shape: Picture::Bars(cases.collect()),
-    }]
 }

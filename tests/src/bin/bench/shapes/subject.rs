@@ -1,7 +1,7 @@
 //! Who is measured: programs in the kernel, the gates' with everything that a daemon put in force around them.
 
 use std::{
-    os::fd::{AsFd as _, OwnedFd},
+    os::fd::OwnedFd,
     path::{Path, PathBuf},
 };
 
@@ -10,40 +10,12 @@ use gate_tests::{
     gate::{Answer, Config, Daemon, Gate, Limit, Mode, Packets},
     lab::{Database, Lab, NetNs, Who},
     matrix::Profile,
-    pin, test_run,
+    pin,
 };
-use nix::net::if_::if_nametoindex;
 use serde::Deserialize;
 
 use super::frame::Fate;
-use crate::{
-    cpu,
-    xdp_filter::{Counts, XdpFilter},
-};
-
-/// A program, and where frames for it arrive.
-pub(crate) struct Place<'a> {
-    pub(crate) netns: &'a NetNs,
-    pub(crate) interface: &'a str,
-    pub(crate) program: &'a OwnedFd,
-}
-
-impl Place<'_> {
-    /// How long one run took, in nanoseconds.
-    pub(crate) fn run(&self, frame: &[u8], action: u32, times: u32) -> Result<f64> {
-        let runs = self.netns.run(|| {
-            cpu::keep_to(cpu::choose()?)?;
-            let index = if_nametoindex(self.interface)?;
-            test_run::repeat(self.program.as_fd(), index, frame, times)
-        })??;
-        ensure!(
-            runs.action == action,
-            "the program answered {} and not {action}",
-            runs.action
-        );
-        Ok(runs.time.as_nanos() as f64 / f64::from(times))
-    }
-}
+use crate::xdp_filter::{Counts, XdpFilter};
 
 /// A gate in force.
 pub(crate) struct Force<'a> {
@@ -51,22 +23,28 @@ pub(crate) struct Force<'a> {
     lab: &'a Lab,
     config: Config,
     path: PathBuf,
-    _daemon: Daemon,
+    daemon: Option<Daemon>,
 }
 
 impl<'a> Force<'a> {
-    /// Starts `program` in `lab`, which drops what it refuses. Every key is one that older gates have as well.
-    pub(crate) fn start(program: &'a Path, lab: &'a Lab, database: &Database) -> Result<Self> {
+    /// Starts `program` in `lab`.
+    pub(crate) fn start(program: &'a Path, lab: &'a Lab, config: Config) -> Result<Self> {
         let gate = Gate::new(program, lab);
-        let config = config(lab, database)?;
         let path = config.write(lab, "bench.toml")?;
         Ok(Self {
-            _daemon: gate.run(&path)?,
+            daemon: Some(gate.run(&path)?),
             gate,
             lab,
             config,
             path,
         })
+    }
+
+    /// Ends its daemon. What is in force stays so.
+    pub(crate) fn end_daemon(&mut self) -> Result<()> {
+        self.daemon
+            .take()
+            .map_or(Ok(()), |it| it.terminate().map(drop))
     }
 
     /// From here on it answers with resets, as many as it can.
@@ -88,6 +66,11 @@ impl<'a> Force<'a> {
     /// The configuration, as it stands in its file.
     pub(crate) fn text(&self) -> Result<String> {
         Ok(std::fs::read_to_string(&self.path)?)
+    }
+
+    /// Its commands.
+    pub(crate) fn gate(&self) -> Gate<'a> {
+        self.gate
     }
 
     /// Where it runs.
@@ -133,6 +116,7 @@ fn verdicts(
         observed,
         tagged,
         unparsed,
+        over_limit: _,
     }: Packets,
 ) -> String {
     let counted: Vec<String> = [
@@ -156,7 +140,7 @@ impl Tally {
     /// An error unless so many packets of this fate, and nothing else, lie between `before` and this.
     pub(crate) fn check(&self, before: &Self, fate: Fate, packets: u64) -> Result<()> {
         let wanted = fate.moves(packets);
-        let moved = self.since(before);
+        let moved = self.verdicts.since(before.verdicts);
         ensure!(
             moved == wanted,
             "of {packets} packets it counts {} and not {}",
@@ -172,25 +156,15 @@ impl Tally {
         Ok(())
     }
 
-    fn since(&self, before: &Self) -> Packets {
-        let (now, then) = (self.verdicts, before.verdicts);
-        Packets {
-            passed: now.passed - then.passed,
-            refused: now.refused - then.refused,
-            observed: now.observed - then.observed,
-            tagged: now.tagged - then.tagged,
-            unparsed: now.unparsed - then.unparsed,
-        }
-    }
-
     fn resets(&self) -> u64 {
         let resets = self.answers.iter().filter(|it| it.answered == "reset");
         resets.map(|it| it.packets).sum()
     }
 }
 
-/// What an ISP of some size would write: some hundred prefixes of subscribers, static ones with a deadline, relays, classes.
-fn config(lab: &Lab, database: &Database) -> Result<Config> {
+/// What an ISP of some size would write: some hundred prefixes of subscribers, static ones with a deadline, relays, classes. It drops what
+/// it refuses. Every key is one that older gates have as well.
+pub(crate) fn config(lab: &Lab, database: &Database) -> Result<Config> {
     let mut config =
         Config::of(lab, database.path(), Mode::Native)?.profile(lab, Profile::Listed)?;
     "the benchmark's router".clone_into(&mut config.title);
@@ -210,6 +184,8 @@ fn config(lab: &Lab, database: &Database) -> Result<Config> {
     config
         .relays
         .extend((1..=14).map(|host| format!("192.0.2.{host}")));
+    // Keys that an earlier gate may not have, and that no packet here depends on.
+    config.classes.iter_mut().for_each(|it| it.keys.clear());
     Ok(config)
 }
 
