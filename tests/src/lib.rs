@@ -4,10 +4,13 @@
 //! |---|---|
 //! | [`lab`] | an ISP in namespaces: subscribers, a router, mail hosts, the Internet; servers, clients, a witness of what was sent |
 //! | [`gate`] | the program under test from outside: its command line, its JSON, its daemon |
+//! | [`mail`] | a mail host with Postfix, Dovecot and swaks, all with configurations of their own |
 //! | [`matrix`] | who may reach whom on which port: the table, the run, the verdict on each row |
 //! | [`conformance`] | captures that other people made, read by the gate and by tshark |
 //! | [`packets`] | frames for the tests that need no lab, written by a packet library |
+//! | [`nft`] | rule sets in namespaces, and what their counters say |
 //! | [`wire`] | frames on interfaces of this machine, past its network stack |
+//! | [`cpu`] | threads that stay on one processor |
 //! | [`exec`] | other programs: bounded in time, and out of the terminal's reach |
 //! | [`pin`] | what the kernel itself says about pinned BPF objects, and foreign ones to put in the way |
 //! | [`test_run`] | programs in the kernel, run on frames of ours |
@@ -29,11 +32,14 @@
 )]
 
 pub mod conformance;
+pub mod cpu;
 pub mod exec;
 pub mod gate;
 pub mod interrupt;
 pub mod lab;
+pub mod mail;
 pub mod matrix;
+pub mod nft;
 pub mod packets;
 pub mod pin;
 pub mod privilege;

@@ -80,15 +80,16 @@ fn identify(path: &Path) -> Result<Object> {
 
 /// A link's page names its program too, so it is looked for first.
 fn parse(info: &str) -> Object {
-    let id = |name: &str| {
-        info.lines()
-            .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
-    };
-    id("link_id:")
+    id(info, "link_id:")
         .map(Object::Link)
-        .or_else(|| id("prog_id:").map(Object::Program))
-        .or_else(|| id("map_id:").map(Object::Map))
+        .or_else(|| id(info, "prog_id:").map(Object::Program))
+        .or_else(|| id(info, "map_id:").map(Object::Map))
         .unwrap_or(Object::Other)
+}
+
+fn id(info: &str, name: &str) -> Option<u32> {
+    info.lines()
+        .find_map(|line| line.strip_prefix(name)?.trim().parse().ok())
 }
 
 /// An XDP program that passes everything, such as another tool's.
@@ -115,9 +116,128 @@ pub fn program(id: u64) -> Result<OwnedFd> {
     bpf(PROG_GET_FD_BY_ID, &mut [id, 0, 0]).with_context(|| format!("cannot open program {id}"))
 }
 
+/// The program that the link pinned at `path` runs.
+pub fn program_of(path: &Path) -> Result<OwnedFd> {
+    let link = get(path)?;
+    let info = fs::read_to_string(format!("/proc/self/fdinfo/{}", link.as_raw_fd()))?;
+    let id = id(&info, "prog_id:");
+    let id = id.with_context(|| format!("{} is no link of a program", path.display()))?;
+    program(id.into())
+}
+
+/// A program of traffic control that hands every packet on.
+pub fn handing_on_program() -> Result<OwnedFd> {
+    // `r0 = -1 (TC_ACT_UNSPEC); exit`
+    load(SCHED_CLS, 0, &[0xffff_ffff_0000_00b7, 0x95])
+}
+
+/// A program of traffic control that sets these bits of the skb mark, at most 31 of them, and hands the packet on.
+pub fn marking_program(bits: u32) -> Result<OwnedFd> {
+    load(
+        SCHED_CLS,
+        0,
+        &[
+            // `w2 = skb->mark; w2 |= bits; skb->mark = w2; r0 = -1 (TC_ACT_UNSPEC); exit`
+            0x0008_1261,
+            u64::from(bits) << 32 | 0x0244,
+            0x0008_2163,
+            0xffff_ffff_0000_00b7,
+            0x95,
+        ],
+    )
+}
+
+/// A program of traffic control that writes into the frame what is there already, and hands the packet on.
+pub fn rewriting_program() -> Result<OwnedFd> {
+    load(
+        SCHED_CLS,
+        0,
+        &[
+            // `r2 = skb->data; r3 = skb->data_end; r4 = r2 + 14; if r4 > r3 goto end; r5 = *(u8 *)r2; *(u8 *)r2 = r5`
+            0x004c_1261,
+            0x0050_1361,
+            0x24bf,
+            0x0000_000e_0000_0407,
+            0x0002_342d,
+            0x2571,
+            0x5273,
+            // `end: r0 = -1 (TC_ACT_UNSPEC); exit`
+            0xffff_ffff_0000_00b7,
+            0x95,
+        ],
+    )
+}
+
+/// A program of traffic control that takes every packet, so that no other one sees it.
+pub fn ending_program() -> Result<OwnedFd> {
+    // `r0 = 0 (TC_ACT_OK); exit`
+    load(SCHED_CLS, 0, &[0xb7, 0x95])
+}
+
+/// A program of traffic control that gives every packet a tag of this VLAN, beside the frame as far as the device allows, and hands it on.
+pub fn tagging_program(vlan: u16) -> Result<OwnedFd> {
+    load(
+        SCHED_CLS,
+        0,
+        &[
+            // `r2 = htons(0x8100); r3 = vlan; call bpf_skb_vlan_push; r0 = -1 (TC_ACT_UNSPEC); exit`
+            0x0000_0081_0000_02b7,
+            u64::from(vlan) << 32 | 0x03b7,
+            0x0000_0012_0000_0085,
+            0xffff_ffff_0000_00b7,
+            0x95,
+        ],
+    )
+}
+
+/// A program of traffic control that sets these bits of the skb mark, at most 31 of them, of packets that have the sum of all that is behind
+/// the link's header (`CHECKSUM_COMPLETE`), and hands every packet on.
+pub fn summed_program(bits: u32) -> Result<OwnedFd> {
+    load(
+        SCHED_CLS,
+        0,
+        &[
+            // `r6 = skb; r2 = 0; call bpf_csum_update; if (s64) r0 < 0 goto end`: without such a sum there is nothing to update.
+            0x16bf,
+            0x02b7,
+            0x0000_0028_0000_0085,
+            0x0000_0000_0003_00c5,
+            // `w2 = skb->mark; w2 |= bits; skb->mark = w2`
+            0x0008_6261,
+            u64::from(bits) << 32 | 0x0244,
+            0x0008_2663,
+            // `end: r0 = -1 (TC_ACT_UNSPEC); exit`
+            0xffff_ffff_0000_00b7,
+            0x95,
+        ],
+    )
+}
+
+/// `BPF_F_BEFORE`
+const BEFORE: u32 = 1 << 3;
+
+/// Has a program of traffic control run before all others on what the interface with this index receives, for as long as the link lives
+/// that this returns.
+pub fn attach_first(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
+    /// `BPF_TCX_INGRESS`
+    const TCX_INGRESS: u32 = 46;
+    attach_to(program, interface, TCX_INGRESS, BEFORE)
+}
+
+/// The same, on what it sends.
+pub fn attach_to_egress(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
+    /// `BPF_TCX_EGRESS`
+    const TCX_EGRESS: u32 = 47;
+    attach_to(program, interface, TCX_EGRESS, BEFORE)
+}
+
 /// An XDP program of these instructions.
 pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
     const XDP: u32 = 6;
+    load(XDP, TO_A_DEVICE, code)
+}
+
+fn load(kind: u32, attach_type: u32, code: &[u64]) -> Result<OwnedFd> {
     #[repr(C)]
     struct Load {
         kind: u32,
@@ -132,7 +252,7 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
         attach_type: u32,
     }
     let mut attributes = Load {
-        kind: XDP,
+        kind,
         instructions: u32::try_from(code.len())?,
         code: code.as_ptr() as u64,
         licence: c"MIT".as_ptr() as u64,
@@ -141,9 +261,9 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
         flags: 0,
         name: [0; 16],
         interface: 0,
-        attach_type: TO_A_DEVICE,
+        attach_type,
     };
-    bpf(PROG_LOAD, &mut attributes).context("cannot load an XDP program")
+    bpf(PROG_LOAD, &mut attributes).with_context(|| format!("cannot load a program of type {kind}"))
 }
 
 /// Attaches `program` in the driver of the interface with this index of this thread's network namespace, for as long as the link
@@ -151,6 +271,10 @@ pub(crate) fn xdp_program(code: &[u64]) -> Result<OwnedFd> {
 pub fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
     /// `XDP_FLAGS_DRV_MODE`
     const IN_THE_DRIVER: u32 = 1 << 2;
+    attach_to(program, interface, TO_A_DEVICE, IN_THE_DRIVER)
+}
+
+fn attach_to(program: &OwnedFd, interface: u32, attach_type: u32, flags: u32) -> Result<OwnedFd> {
     #[repr(C)]
     struct Create {
         program: i32,
@@ -161,10 +285,11 @@ pub fn attach(program: &OwnedFd, interface: u32) -> Result<OwnedFd> {
     let mut attributes = Create {
         program: program.as_raw_fd(),
         interface,
-        attach_type: TO_A_DEVICE,
-        flags: IN_THE_DRIVER,
+        attach_type,
+        flags,
     };
-    bpf(LINK_CREATE, &mut attributes).context("cannot attach an XDP program")
+    bpf(LINK_CREATE, &mut attributes)
+        .with_context(|| format!("cannot attach a program (type {attach_type})"))
 }
 
 /// Puts `program` in the place of what the link pinned at `path` runs.
@@ -267,6 +392,9 @@ struct Named {
 /// `BPF_XDP`, which a link wants its next program to be for if its first one was.
 const TO_A_DEVICE: u32 = 37;
 
+/// `BPF_PROG_TYPE_SCHED_CLS`
+const SCHED_CLS: u32 = 3;
+
 const MAP_CREATE: libc::c_long = 0;
 const PROG_LOAD: libc::c_long = 5;
 const OBJ_PIN: libc::c_long = 6;
@@ -314,5 +442,6 @@ mod tests {
         assert_eq!(parse("prog_type:\t6\nprog_id:\t3\n"), Object::Program(3));
         assert_eq!(parse("map_type:\t2\nmap_id:\t9\n"), Object::Map(9));
         assert_eq!(parse("pos:\t0\n"), Object::Other);
+        assert_eq!(id("link_id:\t7\nprog_id:\t3\n", "prog_id:"), Some(3));
     }
 }

@@ -96,7 +96,7 @@ impl fmt::Display for Trace {
     }
 }
 
-/// Everything that carries the name of this process, the lab's interfaces, and who was started on its pins.
+/// Everything that carries the name of this process, the lab's interfaces, and who was started on its pins and files.
 fn traces() -> impl Iterator<Item = Trace> {
     let named = |directory: &Path| entries(directory).filter(|path| is_ours(&name(path)));
     let namespaces = named(Path::new(NETNS_DIRECTORY)).map(|path| Trace::Namespace(name(&path)));
@@ -107,7 +107,7 @@ fn traces() -> impl Iterator<Item = Trace> {
         .filter(|name| is_ours(name) || Who::ALL.iter().any(|who| who.interface() == name))
         .map(Trace::Link);
     let processes = entries(Path::new("/proc"))
-        .filter(|path| is_on_our_pins(path))
+        .filter(|path| works_on_ours(path))
         .map(|path| Trace::Process(name(&path)));
     namespaces
         .chain(pins)
@@ -122,19 +122,19 @@ fn is_ours(name: &str) -> bool {
         .is_some_and(|rest| !rest.starts_with(|next: char| next.is_ascii_digit()))
 }
 
-/// Whether the process at `path`, below `/proc`, was told to work on pins of ours.
-fn is_on_our_pins(path: &Path) -> bool {
+/// Whether the process at `path`, below `/proc`, was told to work on pins or files of ours.
+fn works_on_ours(path: &Path) -> bool {
     let Ok(arguments) = fs::read(path.join("cmdline")) else {
         return false;
     };
-    arguments
-        .split(|byte| *byte == 0)
-        .filter_map(|argument| {
-            Path::new(OsStr::from_bytes(argument))
-                .strip_prefix(BPFFS)
-                .ok()
-        })
-        .any(|pins| is_ours(&pins.to_string_lossy()))
+    arguments.split(|byte| *byte == 0).any(|argument| {
+        let path = Path::new(OsStr::from_bytes(argument));
+        let below = |directory: &Path| {
+            path.strip_prefix(directory)
+                .is_ok_and(|rest| is_ours(&rest.to_string_lossy()))
+        };
+        below(Path::new(BPFFS)) || below(&env::temp_dir())
+    })
 }
 
 /// What is in a directory; nothing where there is none.

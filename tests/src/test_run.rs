@@ -1,4 +1,4 @@
-//! `BPF_PROG_TEST_RUN` of XDP programs (`Documentation/bpf/bpf_prog_run.rst`).
+//! `BPF_PROG_TEST_RUN` of XDP programs and of those of traffic control (`Documentation/bpf/bpf_prog_run.rst`).
 
 use std::{
     os::fd::{AsRawFd as _, BorrowedFd},
@@ -25,13 +25,30 @@ pub struct Runs {
 /// Runs `program` so many times on one copy of `frame`, which is what the run before left of it, as if it arrived at the interface
 /// with this index of this thread's network namespace.
 pub fn repeat(program: BorrowedFd<'_>, interface: u32, frame: &[u8], times: u32) -> Result<Runs> {
+    many(program, &context(frame, interface)?, frame, times)
+}
+
+/// The same for a program of traffic control. The frame has no metadata before it, and the skb mark is 0 before the first run.
+pub fn repeat_tc(
+    program: BorrowedFd<'_>,
+    interface: u32,
+    frame: &[u8],
+    times: u32,
+) -> Result<Runs> {
+    /// Where `ifindex` is in `struct __sk_buff`, in words.
+    const IFINDEX: usize = 10;
+    let mut context = [0; IFINDEX + 1];
+    context[IFINDEX] = interface;
+    many(program, &context, frame, times)
+}
+
+fn many(program: BorrowedFd<'_>, context: &[u32], frame: &[u8], times: u32) -> Result<Runs> {
     // Room for an answer that is longer than its cause.
     let mut out = vec![0_u8; frame.len() + 256];
     let mut attributes = TestRun::new(program, frame, times)?;
     attributes.out_length = u32::try_from(out.len())?;
     attributes.out = out.as_mut_ptr() as u64;
-    let context = context(frame, interface)?;
-    attributes.context_length = u32::try_from(size_of_val(&context))?;
+    attributes.context_length = u32::try_from(size_of_val(context))?;
     attributes.context = context.as_ptr() as u64;
     let start = processor_time()?;
     command(PROG_TEST_RUN, &mut attributes).context("BPF_PROG_TEST_RUN")?;

@@ -6,8 +6,13 @@
 //! | `generations` | one generation after another, and while packets run |
 //! | `swap` | several look-ups of one packet, while its tables change |
 //! | `limits` | answers, and token buckets over several packets |
+//! | `class_limits` | limits of classes: over one, over time, by the clock, on two processors |
+//! | `hidden` | what hides its port on its way in from an uplink: limits, and what shows of its class |
+//! | `bypass` | the whole table during a bypass, and at its end |
 //! | `lpm` | prefix tables against the kernel's own longest-prefix match |
+//! | `places` | more VLANs with a role than there are places for interfaces |
 //! | `threat_model` | the table of shapes in `docs/threat-model.md`, which is made from the code and from `rows` |
+//! | `show` | how classes show: DSCP, metadata, skb mark |
 //! | `unsent` | the programs that count answers that failed to leave, fed by hand |
 //! | `budget` | how many instructions the verifier goes through |
 //! | `configurations` | the configurations of the table, from `tests/fixtures` |
@@ -21,10 +26,16 @@
 mod bench;
 #[path = "prog_run/budget.rs"]
 mod budget;
+#[path = "prog_run/bypass.rs"]
+mod bypass;
+#[path = "prog_run/class_limits.rs"]
+mod class_limits;
 #[path = "prog_run/configurations.rs"]
 mod configurations;
 #[path = "prog_run/generations.rs"]
 mod generations;
+#[path = "prog_run/hidden.rs"]
+mod hidden;
 #[path = "prog_run/kernel/mod.rs"]
 #[allow(
     dead_code,
@@ -36,12 +47,16 @@ mod kernel;
 mod limits;
 #[path = "prog_run/lpm.rs"]
 mod lpm;
+#[path = "prog_run/places.rs"]
+mod places;
 #[path = "prog_run/rows/mod.rs"]
 #[expect(
     clippy::wildcard_imports,
     reason = "the words of the table and the flags of TCP are what its rows are made of"
 )]
 mod rows;
+#[path = "prog_run/show.rs"]
+mod show;
 #[path = "prog_run/swap.rs"]
 mod swap;
 #[path = "prog_run/threat_model.rs"]
@@ -66,9 +81,14 @@ fn main() -> ExitCode {
         generations::trials(&bench),
         swap::trials(&bench),
         lpm::trials(&bench),
+        places::trials(&bench),
         limits::trials(&bench),
+        class_limits::trials(&bench),
+        bypass::trials(&bench),
         threat_model::trials(),
         unsent::trials(&bench),
+        show::trials(&bench),
+        hidden::trials(&bench),
     ];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }

@@ -119,6 +119,8 @@ pub struct Class {
     pub prefixes: Vec<String>,
     /// Whether it takes what no other class names.
     pub default: bool,
+    /// More keys, a line each.
+    pub keys: Vec<String>,
 }
 
 /// A whole configuration.
@@ -130,6 +132,8 @@ pub struct Config {
     pub interfaces: Vec<(&'static str, Role)>,
     /// More keys for every access interface, a line each.
     pub access_keys: &'static str,
+    /// More keys for every uplink, a line each.
+    pub uplink_keys: &'static str,
     /// How to attach to them.
     pub mode: Mode,
     /// `observe`, `throttle` or `enforce`.
@@ -158,6 +162,10 @@ pub struct Config {
     pub databases: Vec<PathBuf>,
     /// Classes.
     pub classes: Vec<Class>,
+    /// The group whose members may read tags.
+    pub readers: Option<&'static str>,
+    /// More tables.
+    pub tables: &'static str,
 }
 
 impl Config {
@@ -171,6 +179,7 @@ impl Config {
                 .filter_map(|who| Some((who.interface(), who.role()?)))
                 .collect(),
             access_keys: "",
+            uplink_keys: "",
             mode,
             action: "enforce",
             answer: Answer::Reset,
@@ -209,14 +218,18 @@ impl Config {
                     countries: Vec::new(),
                     prefixes: vec!["203.0.113.0/24".to_owned(), "2001:db8:7100::/48".to_owned()],
                     default: false,
+                    keys: vec!["policy = \"exempt\"".to_owned()],
                 },
                 Class {
                     name: "foreign",
                     countries: Vec::new(),
                     prefixes: Vec::new(),
                     default: true,
+                    keys: Vec::new(),
                 },
             ],
+            readers: None,
+            tables: "",
         })
     }
 
@@ -229,6 +242,14 @@ impl Config {
             Profile::Listed => host_prefixes(lab, Who::OwnMail)?,
         };
         Ok(self)
+    }
+
+    /// The class of this name, with these keys instead of those that were added before.
+    pub fn class_keys(&mut self, name: &str, keys: &'static str) -> Result<()> {
+        let class = self.classes.iter_mut().find(|it| it.name == name);
+        let class = class.with_context(|| format!("no class {name}"))?;
+        class.keys = keys.lines().map(str::to_owned).collect();
+        Ok(())
     }
 
     /// Writes it into the lab's directory.
@@ -247,6 +268,7 @@ impl Class {
             countries: vec![country.to_owned()],
             prefixes: Vec::new(),
             default: false,
+            keys: Vec::new(),
         }
     }
 }
@@ -270,6 +292,7 @@ impl Display for Config {
             title,
             interfaces,
             access_keys,
+            uplink_keys,
             mode,
             action,
             answer,
@@ -284,12 +307,14 @@ impl Display for Config {
             servers,
             databases,
             classes,
+            readers,
+            tables,
         } = self;
         writeln!(f, "# {title}")?;
         for (name, role) in interfaces {
             let keys = match role {
                 Role::Access => access_keys,
-                Role::Uplink => "",
+                Role::Uplink => uplink_keys,
             };
             let role = role.name();
             writeln!(
@@ -331,7 +356,10 @@ impl Display for Config {
         for class in classes {
             write!(f, "\n{class}")?;
         }
-        writeln!(f, "\n[counters]\nsources = true")
+        if let Some(group) = readers {
+            writeln!(f, "\n[tags]\ngroup = \"{group}\"")?;
+        }
+        writeln!(f, "\n[counters]\nsources = true\n{tables}")
     }
 }
 
@@ -371,6 +399,7 @@ impl Display for Class {
             countries,
             prefixes,
             default,
+            keys,
         } = self;
         writeln!(f, "[[class]]\nname = \"{name}\"")?;
         if !countries.is_empty() {
@@ -382,7 +411,7 @@ impl Display for Class {
         if *default {
             writeln!(f, "default = true")?;
         }
-        Ok(())
+        keys.iter().try_for_each(|key| writeln!(f, "{key}"))
     }
 }
 

@@ -2,6 +2,7 @@
 
 mod config;
 mod daemon;
+mod explain;
 mod report;
 
 use std::{
@@ -17,10 +18,13 @@ use serde::de::DeserializeOwned;
 pub use self::{
     config::{Answer, Class, Config, Limit, Mode, Pool},
     daemon::Daemon,
+    explain::{
+        Diff, DiffGroup, DiffSection, Explanation, Fill, Matrix, MatrixRow, Rule, Treatment,
+    },
     report::{
-        AnswerPackets, Change, ClassPackets, Counters, CountryPackets, Flow, InterfacePackets,
-        InterfaceState, LimitEvents, Listed, Lookup, Packets, PoolPackets, ReasonPackets, Reload,
-        SourcePackets, Status, Step, UnsentPackets,
+        AnswerPackets, Bypass, Change, ClassPackets, Counters, CountryPackets, Flow,
+        InterfacePackets, InterfaceState, LimitEvents, Listed, Lookup, Packets, PoolPackets,
+        ReasonPackets, Reload, ShownPackets, SourcePackets, Status, Step, Switched, UnsentPackets,
     },
 };
 use crate::{
@@ -200,6 +204,23 @@ impl<'a> Gate<'a> {
         Ok((output.code(), reload))
     }
 
+    /// `gate rollback`, with its exit code.
+    pub fn rollback(&self) -> Result<(Option<i32>, Reload)> {
+        let output = self.output(&["--format", "json", "rollback"])?;
+        let rollback = parse(&output.stdout).with_context(|| {
+            format!(
+                "gate rollback says nothing useful: {}",
+                output.stderr.trim()
+            )
+        })?;
+        Ok((output.code(), rollback))
+    }
+
+    /// `gate bypass`, which has to succeed.
+    pub fn bypass(&self, arguments: &[&str]) -> Result<Switched> {
+        self.json(&[&["bypass"], arguments].concat())
+    }
+
     /// `gate flow`; `None` when there is no such flow.
     pub fn flow(&self, source: SocketAddr, destination: SocketAddr) -> Result<Option<Flow>> {
         let [source, destination] = [source, destination].map(|end| end.to_string());
@@ -209,6 +230,22 @@ impl<'a> Gate<'a> {
             Some(1) => Ok(None),
             code => anyhow::bail!("gate flow ended with {code:?}: {}", output.stderr.trim()),
         }
+    }
+
+    /// `gate explain`.
+    pub fn explain(&self, arguments: &[&str]) -> Result<Explanation> {
+        self.json(&[&["explain"], arguments].concat())
+    }
+
+    /// `gate matrix`.
+    pub fn matrix(&self) -> Result<Matrix> {
+        self.json(&["matrix"])
+    }
+
+    /// `gate diff`.
+    pub fn diff(&self, config: &Path, arguments: &[&str]) -> Result<Diff> {
+        let config = config.to_str().context("a path that is no text")?;
+        self.json(&[&["diff", "--config", config], arguments].concat())
     }
 
     /// `gate lookup`.

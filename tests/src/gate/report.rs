@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, path::PathBuf};
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// Packets by verdict.
@@ -17,6 +18,24 @@ pub struct Packets {
     pub tagged: u64,
     /// They could not be read.
     pub unparsed: u64,
+    /// Of all of these, those over a limit; of what is counted by itself.
+    #[serde(default)]
+    pub over_limit: u64,
+}
+
+impl Packets {
+    /// What has been added since `before`.
+    #[must_use]
+    pub fn since(self, before: Self) -> Self {
+        Self {
+            passed: self.passed - before.passed,
+            refused: self.refused - before.refused,
+            observed: self.observed - before.observed,
+            tagged: self.tagged - before.tagged,
+            unparsed: self.unparsed - before.unparsed,
+            over_limit: self.over_limit - before.over_limit,
+        }
+    }
 }
 
 /// `gate counters`.
@@ -28,6 +47,8 @@ pub struct Counters {
     pub verdicts: Packets,
     /// The same by reason; those that are not zero.
     pub reasons: Vec<ReasonPackets>,
+    /// What came of showing tags; what came up.
+    pub shown: Vec<ShownPackets>,
     /// What came of answers to refused clients; what came up.
     pub answers: Vec<AnswerPackets>,
     /// What limits said; those that were asked.
@@ -46,7 +67,23 @@ pub struct Counters {
     pub sources: Sources,
 }
 
+/// An element of the tags that were shown.
+#[derive(Clone, Debug, Deserialize)]
+pub struct ShownPackets {
+    /// What came of it.
+    pub shown: String,
+    /// How often.
+    pub packets: u64,
+}
+
 impl Counters {
+    /// How many packets showed the tag of their connection in this way.
+    #[must_use]
+    pub fn shown(&self, shown: &str) -> u64 {
+        let of_word = |it: &&ShownPackets| it.shown == shown;
+        self.shown.iter().find(of_word).map_or(0, |it| it.packets)
+    }
+
     /// How many answers came out as `answered`.
     #[must_use]
     pub fn answered(&self, answered: &str) -> u64 {
@@ -112,6 +149,9 @@ pub struct LimitEvents {
 pub struct InterfacePackets {
     /// Its name.
     pub name: String,
+    /// Whether it is about the frames that carry no VLAN ID.
+    #[serde(default)]
+    pub stripped: bool,
     /// What arrived there.
     pub packets: Packets,
 }
@@ -161,6 +201,8 @@ pub struct SourcePackets {
     pub source: String,
     /// What it sent.
     pub packets: Packets,
+    /// How much of that was over a limit, of what came in by an uplink.
+    pub over_limit: Option<u64>,
 }
 
 /// `gate status`.
@@ -174,12 +216,40 @@ pub struct Status {
     pub daemon: DaemonState,
     /// The generation in force.
     pub generation: Option<Generation>,
+    /// Why nothing is refused for now.
+    pub bypass: Option<Bypass>,
+    /// What is only observed.
+    pub observed: Vec<Observed>,
     /// The memory of each generation's tables.
     pub memory: Vec<Memory>,
     /// The interfaces of the configuration.
     pub interfaces: Vec<InterfaceState>,
     /// Whose data the countries are.
     pub attribution: Vec<String>,
+    /// The group whose members may read tags.
+    pub readers: Option<String>,
+}
+
+/// Why nothing is refused for now, in `gate status` and `gate bypass`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Bypass {
+    /// When it ends.
+    pub until: Timestamp,
+    /// When it began, if that was noted.
+    pub since: Option<Timestamp>,
+    /// Why, likewise.
+    pub reason: Option<String>,
+    /// Who asked for it, if known.
+    pub by: Option<String>,
+}
+
+/// `gate bypass`: what was in force before, and what is now.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Switched {
+    /// Before.
+    pub before: Option<Bypass>,
+    /// Now.
+    pub now: Option<Bypass>,
 }
 
 /// The daemon, in `gate status`.
@@ -204,6 +274,21 @@ pub struct Generation {
     pub number: u64,
     /// What `--force` overrode.
     pub forced: Vec<String>,
+    /// The generation that `gate rollback` goes back to.
+    pub previous: Option<u64>,
+    /// When it is taken back, unless somebody confirms it.
+    pub confirm_until: Option<Timestamp>,
+}
+
+/// What is only observed, in `gate status`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct Observed {
+    /// `pool`, `class` or `unlisted`.
+    pub kind: String,
+    /// Its name.
+    pub name: Option<String>,
+    /// Until when, where it is not its action that says so.
+    pub until: Option<Timestamp>,
 }
 
 /// The memory of a generation, in `gate status`.
@@ -278,12 +363,16 @@ pub struct Swap {
 pub struct InterfaceState {
     /// Its name.
     pub name: String,
+    /// Its index now.
+    pub index: Option<u32>,
     /// Its role.
     pub role: String,
     /// The mode in force.
     pub mode: Option<String>,
     /// Whether the gate is there.
     pub state: String,
+    /// How the skb mark is set.
+    pub mark: Option<String>,
 }
 
 /// `gate flow`.
@@ -293,6 +382,10 @@ pub struct Flow {
     pub class: String,
     /// The country; `None` for an address in no database.
     pub country: Option<String>,
+    /// Whether it was over the limit of its class.
+    pub over_limit: bool,
+    /// Whether the class was only observed.
+    pub observed: bool,
     /// The generation that said so.
     pub generation: u64,
 }

@@ -97,10 +97,11 @@ pub fn prefix() -> String {
 #[derive(Debug)]
 struct Host {
     addresses: Addresses,
-    server: Server,
+    /// None where something else serves.
+    server: Option<Server>,
     witness: Witness,
-    /// What lets it hear answers to what it sends.
-    _listens: OwnedFd,
+    /// What lets it hear answers to what it sends; not where its interface is a gate's.
+    listens: Option<OwnedFd>,
     // Last: what lives in the namespace goes before it does.
     netns: NetNs,
 }
@@ -142,9 +143,9 @@ impl Lab {
                 who,
                 Host {
                     addresses,
-                    server,
+                    server: Some(server),
                     witness,
-                    _listens: listens,
+                    listens: Some(listens),
                     netns,
                 },
             );
@@ -187,6 +188,41 @@ impl Lab {
         let netns = NetNs::new(self.name.of(netns))?;
         wiring::connect(&self.router, interface, &netns, addresses)?;
         Ok(netns)
+    }
+
+    /// Takes the link between `who` and the router away.
+    pub fn unplug(&self, who: Who) -> Result<()> {
+        self.router.ip(&format!("link del {}\n", who.interface()))
+    }
+
+    /// Makes that link anew, as it was.
+    pub fn plug(&self, who: Who) -> Result<()> {
+        let host = self.host(who)?;
+        wiring::connect(&self.router, who.interface(), &host.netns, host.addresses)
+    }
+
+    /// One more router, at `addresses` behind an interface that the gate is not attached to, and a host behind it, at `behind`.
+    pub fn add_hop(
+        &self,
+        interface: &str,
+        addresses: Addresses,
+        behind: Addresses,
+    ) -> Result<[NetNs; 2]> {
+        let hop = self.add_host("hop", interface, addresses)?;
+        let host = NetNs::new(self.name.of("behind"))?;
+        wiring::connect_behind(&self.router, interface, (&hop, addresses), &host, behind)?;
+        Ok([hop, host])
+    }
+
+    /// Makes room at `who` for other servers, and for a gate on its interface.
+    pub fn vacate(&mut self, who: Who) -> Result<()> {
+        let host = self
+            .hosts
+            .get_mut(&who)
+            .with_context(|| format!("{who} is not in the lab"))?;
+        host.server = None;
+        host.listens = None;
+        Ok(())
     }
 
     /// A directory for configurations and lists, readable by everybody, removed with the lab.
@@ -274,7 +310,10 @@ impl Lab {
 
     /// What the servers of `who` have accepted so far.
     pub fn accepted(&self, who: Who) -> Result<Accepted> {
-        Ok(self.host(who)?.server.accepted())
+        let server = self.host(who)?.server.as_ref();
+        Ok(server
+            .with_context(|| format!("{who} has no servers of the lab"))?
+            .accepted())
     }
 
     /// What all servers have accepted so far.
@@ -282,7 +321,8 @@ impl Lab {
     pub fn accepted_by_all(&self) -> u64 {
         self.hosts
             .values()
-            .map(|host| host.server.accepted().total())
+            .filter_map(|host| host.server.as_ref())
+            .map(|server| server.accepted().total())
             .sum()
     }
 

@@ -12,6 +12,9 @@ use crate::{exec, pin};
 /// The router's own address on every link. All hosts have the same gateway, as subscribers of one router do.
 const GATEWAY_V4: &str = "169.254.0.1";
 const GATEWAY_V6: &str = "fe80::1";
+/// Those of a router behind the router, which is a host of that one: nobody can have his gateway's addresses himself.
+const NEXT_GATEWAY_V4: &str = "169.254.0.2";
+const NEXT_GATEWAY_V6: &str = "fe80::2";
 /// The interface of every host.
 pub(super) const UPLINK: &str = "eth0";
 
@@ -47,8 +50,35 @@ pub(super) fn connect(
     addresses: Addresses,
 ) -> Result<()> {
     switch(host, QUIET)?;
-    router.ip(&router_side(interface, host.name(), addresses))?;
-    host.ip(&host_side(addresses))
+    router.ip(&router_side(
+        interface,
+        host.name(),
+        addresses,
+        [GATEWAY_V4, GATEWAY_V6],
+    ))?;
+    host.ip(&host_side(addresses, [GATEWAY_V4, GATEWAY_V6]))
+}
+
+/// Connects `host` with `hop`, a host of `router` at `via` behind `interface`, which becomes a router itself.
+pub(super) fn connect_behind(
+    router: &NetNs,
+    interface: &str,
+    (hop, via): (&NetNs, Addresses),
+    host: &NetNs,
+    addresses: Addresses,
+) -> Result<()> {
+    const INTERFACE: &str = "behind";
+    let gateway = [NEXT_GATEWAY_V4, NEXT_GATEWAY_V6];
+    switch(hop, FORWARDING)?;
+    switch(host, QUIET)?;
+    hop.ip(&router_side(INTERFACE, host.name(), addresses, gateway))?;
+    host.ip(&host_side(addresses, gateway))?;
+    let Addresses { v4, v6 } = addresses;
+    router.ip(&format!(
+        "route add {v4}/32 via {} dev {interface} onlink\n\
+         route add {v6}/128 via {} dev {interface} onlink\n",
+        via.v4, via.v6
+    ))
 }
 
 /// Makes `host` take what an XDP program of the router sends back to it by `XDP_TX`, for as long as what this returns lives. A
@@ -122,27 +152,32 @@ pub(super) fn attached(netns: &NetNs) -> Result<BTreeMap<String, u64>> {
         .collect())
 }
 
-fn router_side(interface: &str, host: &str, addresses: Addresses) -> String {
+fn router_side(
+    interface: &str,
+    host: &str,
+    addresses: Addresses,
+    [gateway_v4, gateway_v6]: [&str; 2],
+) -> String {
     let Addresses { v4, v6 } = addresses;
     format!(
         "link add {interface} type veth peer name {UPLINK} netns {host}\n\
          link set {interface} up\n\
-         addr add {GATEWAY_V4}/32 dev {interface}\n\
-         addr add {GATEWAY_V6}/64 dev {interface} nodad\n\
+         addr add {gateway_v4}/32 dev {interface}\n\
+         addr add {gateway_v6}/64 dev {interface} nodad\n\
          route add {v4}/32 dev {interface}\n\
          route add {v6}/128 dev {interface}\n"
     )
 }
 
-fn host_side(addresses: Addresses) -> String {
+fn host_side(addresses: Addresses, [gateway_v4, gateway_v6]: [&str; 2]) -> String {
     let Addresses { v4, v6 } = addresses;
     format!(
         "link set {UPLINK} up\n\
          addr add {v4}/32 dev {UPLINK}\n\
          addr add {v6}/128 dev {UPLINK} nodad\n\
-         route add {GATEWAY_V4}/32 dev {UPLINK} src {v4}\n\
-         route add default via {GATEWAY_V4} dev {UPLINK} src {v4}\n\
-         route add default via {GATEWAY_V6} dev {UPLINK} src {v6}\n"
+         route add {gateway_v4}/32 dev {UPLINK} src {v4}\n\
+         route add default via {gateway_v4} dev {UPLINK} src {v4}\n\
+         route add default via {gateway_v6} dev {UPLINK} src {v6}\n"
     )
 }
 

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use etherparse::{IpFragOffset, IpNumber, Ipv4Header, Ipv4Options};
+use etherparse::{IpDscp, IpEcn, IpFragOffset, IpNumber, Ipv4Header, Ipv4Options};
 
 use super::{Packet, protocol};
 
@@ -37,6 +37,14 @@ impl V4 {
     pub fn options_raw(mut self, options: &[u8]) -> Self {
         self.header.options = Ipv4Options::try_from(options)
             .expect("an IPv4 header has room for ten words of options");
+        self
+    }
+
+    /// With this octet of DSCP and ECN (RFC 2474, RFC 3168).
+    #[must_use]
+    pub fn service(mut self, octet: u8) -> Self {
+        self.header.dscp = IpDscp::try_new(octet >> 2).expect("a code point has six bits");
+        self.header.ecn = IpEcn::try_new(octet & 3).expect("ECN has two bits");
         self
     }
 

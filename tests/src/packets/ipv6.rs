@@ -69,6 +69,7 @@ impl Extension {
 pub struct V6 {
     source: Ipv6Addr,
     destination: Ipv6Addr,
+    service: u8,
     extensions: Vec<Extension>,
 }
 
@@ -79,7 +80,17 @@ impl V6 {
         Self {
             source,
             destination,
+            service: 0,
             extensions: Vec::new(),
+        }
+    }
+
+    /// With this octet of DSCP and ECN (RFC 2474, RFC 3168).
+    #[must_use]
+    pub fn service(self, octet: u8) -> Self {
+        Self {
+            service: octet,
+            ..self
         }
     }
 
@@ -107,6 +118,7 @@ impl V6 {
         }
         let length = u16::try_from(chain.len() + payload.len());
         let header = Ipv6Header {
+            traffic_class: self.service,
             payload_length: length.expect("a payload has 64 KiB at most"),
             next_header: IpNumber(next),
             hop_limit: 64,

@@ -20,11 +20,17 @@ use gate_tests::{
 use libtest_mimic::{Failed, Trial};
 use tempfile::TempDir;
 
-use crate::database;
+use crate::{
+    database,
+    shares::{Locks, Turn},
+};
 
-/// The tools of this run, or why there are none.
+/// The tools of this run, or why there are none, and how trials take turns.
 #[derive(Clone)]
-pub(crate) struct Found(Arc<Result<Tools>>);
+pub(crate) struct Found {
+    tools: Arc<Result<Tools>>,
+    turn: Turn,
+}
 
 /// What all trials share.
 pub(crate) struct Tools {
@@ -44,14 +50,23 @@ impl Found {
             // Where standard error is closed there is nobody to tell.
             let _ = writeln!(io::stderr(), "all trials are ignored: {reason:#}");
         }
-        Self(Arc::new(tools))
+        Self {
+            tools: Arc::new(tools),
+            turn: Turn::Among(Locks::of_environment()),
+        }
+    }
+
+    /// The same, for trials that flood, or count what passes in a time.
+    pub(crate) fn alone(&self) -> Self {
+        Self {
+            tools: Arc::clone(&self.tools),
+            turn: self.turn.alone(),
+        }
     }
 
     fn get(&self) -> Result<&Tools> {
-        self.0
-            .as_ref()
-            .as_ref()
-            .map_err(|reason| anyhow!("{reason:#}"))
+        let tools: &Result<Tools> = &self.tools;
+        tools.as_ref().map_err(|reason| anyhow!("{reason:#}"))
     }
 
     /// A trial, ignored where the tools are missing.
@@ -61,12 +76,14 @@ impl Found {
         body: impl FnOnce(&Tools) -> Result<()> + Send + 'static,
     ) -> Trial {
         let found = self.clone();
-        let ignored = self.0.is_err();
+        let ignored = self.tools.is_err();
         let run = move || {
-            found
-                .get()
-                .and_then(body)
-                .map_err(|error| Failed::from(format!("{error:#}")))
+            let tried = || {
+                let tools = found.get()?;
+                let _turn = found.turn.take()?;
+                body(tools)
+            };
+            tried().map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")))
         };
         Trial::test(name, run).with_ignored_flag(ignored)
     }
@@ -77,9 +94,18 @@ impl Found {
         name: impl Into<String>,
         body: impl FnOnce(&Bench<'_>) -> Result<()> + Send + 'static,
     ) -> Trial {
+        self.own_lab_trial(name, |bench| body(bench))
+    }
+
+    /// The same, of a trial that changes what is in the lab.
+    pub(crate) fn own_lab_trial(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce(&mut Bench<'_>) -> Result<()> + Send + 'static,
+    ) -> Trial {
         self.trial(name, |tools| {
             let watch = Watch::start();
-            let outcome = Bench::new(tools).and_then(|bench| body(&bench));
+            let outcome = Bench::new(tools).and_then(|mut bench| body(&mut bench));
             let clean = watch.nothing_left();
             outcome.and(clean)
         })

@@ -6,17 +6,26 @@
 //! | `promises` | the whole matrix of who reaches whom, in native and generic mode, in both profiles, each beside its control |
 //! | `restart` | what a daemon that dies, ends or starts again changes: nothing; and what gets through a gate that is detached |
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
+//! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
+//! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
+//! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
 //! | `reports` | what the commands that only read say, held against other witnesses |
+//! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
+//! | `matrix` | the table for customers, cell by cell |
+//! | `diff` | what a configuration would change, before it does |
+//! | `readers` | who can read tags and who cannot, and what readers see while generations come and go |
 //! | `answers` | what refused clients hear, in every encapsulation, octet by octet; and who hears nothing |
 //! | `unsent` | answers that fail to leave, and what counts them |
 //! | `throttle` | so many connections of a source pass, and no more |
+//! | `class_limits` | so many connections of a source abroad pass, and what becomes of more |
+//! | `carriers` | the class as those behind the gate see it: skb mark and DSCP |
 //! | `evasion` | what somebody with root on an access line could send instead |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
 //!
-//! A trial needs root, and `GATE_BIN` and `GATE_MMDB` from `cargo xtask test`. Where these are missing it is reported
+//! Labs of several processes run side by side (`shares`). A trial needs root, and `GATE_BIN` and `GATE_MMDB` from `cargo xtask test`. Where these are missing it is reported
 //! as ignored, and why.
 
 #![expect(
@@ -27,18 +36,28 @@
 mod answers;
 mod bad_input;
 mod bench;
+mod bypass;
+mod carriers;
+mod class_limits;
 mod database;
+mod diff;
 mod evasion;
+mod explain;
+mod interfaces;
 mod lab;
+mod matrix;
 mod promises;
+mod readers;
 mod recovery;
 mod reload;
 mod reports;
 mod restart;
 mod rules;
+mod shares;
 mod swap;
 mod throttle;
 mod unsent;
+mod wayback;
 
 use std::process::ExitCode;
 
@@ -47,25 +66,36 @@ use libtest_mimic::Arguments;
 use crate::bench::Found;
 
 fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Labs are apart, but processors are not: what is timed is timed alone. And a daemon is tied to the thread that
-    // starts it.
-    arguments.test_threads = Some(1);
+    let arguments = Arguments::from_args();
+    if let Some(code) = shares::spread(&arguments) {
+        return code;
+    }
     let found = Found::new();
+    // Labs are apart, but processors are not.
+    let alone = found.alone();
     let trials = [
         lab::trials(&found),
         promises::trials(&found),
         restart::trials(&found),
         recovery::trials(&found),
+        interfaces::trials(&found),
         reload::trials(&found),
-        swap::trials(&found),
+        swap::trials(&alone),
         rules::trials(&found),
         reports::trials(&found),
+        explain::trials(&found),
+        matrix::trials(&found),
+        diff::trials(&found),
+        readers::trials(&found),
         unsent::trials(&found),
         answers::trials(&found),
-        throttle::trials(&found),
+        throttle::trials(&alone),
+        class_limits::trials(&alone),
+        bypass::trials(&found),
+        wayback::trials(&found),
+        carriers::trials(&found),
         evasion::trials(&found),
         bad_input::trials(&found),
     ];
-    libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
+    shares::run(arguments, trials.into_iter().flatten().collect())
 }

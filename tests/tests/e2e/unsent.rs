@@ -1,12 +1,13 @@
 //! Answers that fail to leave: on veth, where the other end has neither GRO nor an XDP program.
 
-use std::{fs, net::IpAddr, path::PathBuf, process::Command};
+use std::{fs, net::IpAddr, path::PathBuf, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_common::abi::{ABI_VERSION, DeviceKey, TRACEPOINTS, maps};
 use gate_tests::{
     exec,
     gate::{Answer, Config, Counters, Daemon},
+    interrupt,
     lab::{Addresses, Family, NetNs, Role, Seen, Who},
     pin::{self, Object, Pin},
 };
@@ -200,6 +201,9 @@ fn says(bench: &Bench<'_>, words: Option<&[&str]>) -> Result<()> {
     Ok(())
 }
 
+/// How long the daemon may take.
+const SOON: Duration = Duration::from_secs(20);
+
 /// Loads the configuration that there is now.
 fn reload(bench: &Bench<'_>) -> Result<()> {
     let (code, reload) = bench.gate().reload(&[])?;
@@ -310,7 +314,11 @@ fn anew(bench: &Bench<'_>) -> Result<()> {
         router.ip(&format!(
             "link add {DEAF} index {index} type veth peer name peer0\nlink set {DEAF} up\n"
         ))?;
-        load(&with)?;
+        // The daemon follows by itself.
+        let well = interrupt::wait_until(SOON, || says(bench, None).is_ok())?;
+        if !well {
+            says(bench, None)?;
+        }
         counted(bench, 4, 0)?;
     }
     Ok(())

@@ -17,7 +17,7 @@ use crate::{
 const LEAST: u64 = 10;
 
 /// Every verdict and reason that a packet can get while a generation is in force, and every edit.
-const OUTCOMES: [&str; 51] = [
+const OUTCOMES: [&str; 60] = [
     "not judged",
     "total passed exempt",
     "total passed no_role",
@@ -43,9 +43,18 @@ const OUTCOMES: [&str; 51] = [
     "total observed too_many_extensions",
     "total observed too_many_labels",
     "total observed bad_length",
+    "total observed over_limit",
+    "total tagged over_limit",
+    "uplink refused",
+    "uplink exempt",
+    "uplink observed within_limit",
     "total tagged class_country",
     "total tagged class_prefix",
     "total tagged class_unknown",
+    "total tagged tiny_fragment",
+    "total tagged overlapping_fragment",
+    "total tagged too_many_extensions",
+    "total tagged bad_length",
     "total unparsed truncated_link",
     "total unparsed too_many_tags",
     "total unparsed truncated_ip",
@@ -80,6 +89,16 @@ impl Census {
     pub(crate) fn take(&mut self, frame: &Frame, fate: &Fate) {
         let outcome = fate.lines.first().map_or("not judged", String::as_str);
         self.count(outcome);
+        let has = |end: &str| fate.lines.iter().any(|line| line.ends_with(end));
+        for (what, end) in [
+            ("uplink refused", "interface uplink refused"),
+            ("uplink exempt", "class own tagged"),
+            ("uplink observed within_limit", " 2"),
+        ] {
+            if has(end) {
+                self.count(what);
+            }
+        }
         self.count(&format!("kind {}", frame.kind));
         self.count(&format!("edit {}", frame.edit));
     }

@@ -1,6 +1,6 @@
 //! The gate's program, in the kernel, held against its decision in this process.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use bytemuck::Zeroable;
@@ -54,6 +54,11 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
         let world = World::new(number, &mut random)?;
         // A program of its own for each, so that no counter has a number of another's.
         let mut kernel = Kernel::load()?;
+        kernel
+            .device
+            .gate
+            .maps
+            .set_bypass_until(world.bypass_until_ns())?;
         for side in Side::ALL {
             let index = |name: &str| Some(index_of(name, side));
             kernel.device.put_in_force(&world.plan, &index)?;
@@ -210,15 +215,21 @@ fn run(frame: &Frame, judgement: &Judgement, device: &Device) -> Result<()> {
     Ok(())
 }
 
-/// What packets change together. A connection has one tag however often it is opened.
+/// What packets change together. A connection has one tag however often it is opened, and the last one to set its flags does.
 fn changes<'f>(judgements: impl IntoIterator<Item = &'f Judgement>) -> Change {
     let mut tally = Tally::default();
-    let mut tags = BTreeSet::new();
+    let mut tags = BTreeMap::new();
     let lines = |it: &'f Judgement| it.fate.lines.iter().chain(&it.limits);
     for line in judgements.into_iter().flat_map(lines) {
-        if !line.starts_with("tag ") || tags.insert(line) {
-            tally.count(line);
+        match line.rsplit_once(' ') {
+            Some((connection, _)) if line.starts_with("tag ") => {
+                tags.insert(connection, line);
+            }
+            _ => tally.count(line),
         }
+    }
+    for line in tags.into_values() {
+        tally.count(line);
     }
     tally.into()
 }

@@ -9,9 +9,9 @@ use std::{
 
 use anyhow::{Context as _, Result, ensure};
 use gate_common::{
-    Addr, Bucket, Flow, Verdict,
+    Addr, Bucket, Flow, Reason, Role, Verdict,
     abi::{BucketKey, Interface, InterfaceKey, Rule, Settings},
-    decide::{Decision, Tables, decide},
+    decide::{Decision, Now, Tables, decide},
     parse::parse,
 };
 use gate_user::{
@@ -24,7 +24,7 @@ use crate::{
     kernel, library,
     packets::{Frame, Packets},
     random::Random,
-    reading,
+    reading::{self, What},
     rules::{Buckets, Fate, Side},
     world::{TIMES, World},
 };
@@ -34,6 +34,13 @@ const WORLDS: u64 = 60;
 const PACKETS: usize = 4000;
 /// How many packets the library must have had an opinion about.
 const OPINIONS: u64 = 20_000;
+
+/// What must have become of packets from an uplink that hide their port.
+const HIDDEN: [&str; 3] = [
+    "hidden total tagged over_limit",
+    "hidden total refused over_limit",
+    "hidden total observed over_limit",
+];
 
 /// The gate and the oracle agree about every packet, and the library does where it can.
 pub(crate) fn agrees(seed: u64) -> Result<()> {
@@ -73,6 +80,10 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
                 found.vlan
             );
             census.take(&frame, &expected);
+            if let (What::Hidden(..), Side::Uplink) = (&reading.what, side) {
+                let outcome = expected.lines.first().context("it is counted")?;
+                census.count(&format!("hidden {outcome}"));
+            }
         }
     }
     ensure!(
@@ -84,7 +95,7 @@ pub(crate) fn agrees(seed: u64) -> Result<()> {
         io::stdout(),
         "the library had an opinion about {opinions} of them"
     );
-    census.finish(WORLDS * u64::try_from(PACKETS)?, &[])
+    census.finish(WORLDS * u64::try_from(PACKETS)?, &HIDDEN)
 }
 
 fn side(random: &mut Random) -> Side {
@@ -126,6 +137,7 @@ impl<'w> Host<'w> {
         Self {
             tables: Counting {
                 tables,
+                bypass_until_ns: world.bypass_until_ns(),
                 made: RefCell::default(),
                 lines: RefCell::default(),
             },
@@ -144,7 +156,7 @@ impl<'w> Host<'w> {
         };
         let mut flow = Flow::default();
         let shape = parse(frame.bytes.as_slice(), &mut flow);
-        let decision = decide(shape, &flow, interface, &self.tables, now_ns);
+        let decision = decide(shape, &flow, interface, &self.tables, Now::both(now_ns));
         let refused = decision.filter(|it| it.verdict == Verdict::Refused);
         let reply =
             refused.and_then(|it| answer::reply(&frame.bytes, &flow, &it, &self.tables, now_ns));
@@ -166,6 +178,7 @@ impl<'w> Host<'w> {
             answer: _,
             class,
             country,
+            flags,
             source,
             source_v4,
             source_v6,
@@ -177,19 +190,28 @@ impl<'w> Host<'w> {
         } = *decision;
         let mut lines = vec![format!("total {verdict} {reason}")];
         for counter in [interface, group, prefix, relay] {
-            if let Some(name) = self.names.get(&counter) {
-                lines.push(format!("{name} {verdict}"));
-            } else if counter != 0 {
-                lines.push(format!("counter {counter} {verdict}"));
+            if counter == 0 {
+                continue;
+            }
+            let nameless = || format!("counter {counter}");
+            let name = self.names.get(&counter).cloned().unwrap_or_else(nameless);
+            lines.push(format!("{name} {verdict}"));
+            if reason == Reason::OverLimit {
+                lines.push(format!("{name} over_limit"));
             }
         }
         let named = flow.has_source() && verdict != Verdict::Unparsed;
         if let (Some(role), true) = (role, self.count_sources && named) {
             let length = if source.is_v4() { source_v4 } else { source_v6 };
             let source = source.truncated(source_v4, source_v6).to_ip();
-            lines.push(format!("source {role} {source}/{length} {verdict}"));
+            let over = match (verdict, reason) {
+                (Verdict::Tagged, Reason::OverLimit) => " over_limit",
+                _ => "",
+            };
+            lines.push(format!("source {role} {source}/{length} {verdict}{over}"));
         }
-        if verdict == Verdict::Tagged {
+        let uplink = role == Some(Role::Uplink);
+        if verdict == Verdict::Tagged || (uplink && verdict == Verdict::Observed) {
             let class = self
                 .manifest
                 .classes
@@ -200,13 +222,15 @@ impl<'w> Host<'w> {
                 .map_or_else(|| "none".to_owned(), |it| it.to_string());
             let ip = Addr::to_ip;
             lines.push(format!("country {country}"));
-            lines.push(format!(
-                "tag 6 {} {} {} {} {class} {country} 0",
-                ip(flow.src),
-                flow.sport,
-                ip(flow.dst),
-                flow.dport
-            ));
+            if flow.is_segment() {
+                lines.push(format!(
+                    "tag 6 {} {} {} {} {class} {country} {flags}",
+                    ip(flow.src),
+                    flow.sport,
+                    ip(flow.dst),
+                    flow.dport
+                ));
+            }
         }
         Fate {
             dropped: verdict == Verdict::Refused,
@@ -218,6 +242,7 @@ impl<'w> Host<'w> {
 /// The tables, and the lines of `gate-ebpf/src/limits.rs`.
 struct Counting<'w> {
     tables: HostTables<'w>,
+    bypass_until_ns: u64,
     made: RefCell<HashSet<BucketKey>>,
     lines: RefCell<Vec<String>>,
 }
@@ -255,8 +280,12 @@ impl Tables for Counting<'_> {
         self.tables.country(source)
     }
 
-    fn take(&self, key: BucketKey, now_ns: u64) -> bool {
-        let within = self.tables.take(key, now_ns);
+    fn bypass_until_ns(&self) -> u64 {
+        self.bypass_until_ns
+    }
+
+    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool {
+        let within = self.tables.take(key, monotonic_ns);
         let bucket = key.bucket;
         let outcome = if within { "within" } else { "over" };
         let mut lines = self.lines.borrow_mut();

@@ -16,6 +16,11 @@ pub(crate) enum Action {
     Enforce,
 }
 
+/// Whether a moment, UNIX time in seconds, has come.
+fn is_past(moment: i64, now_ns: u64) -> bool {
+    i128::from(now_ns) >= i128::from(moment) * 1_000_000_000
+}
+
 /// Which interface a packet comes in by.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Side {
@@ -56,6 +61,8 @@ pub(crate) struct Rules {
     pub(crate) all_segments: bool,
     /// For sources that no pool names, and for shapes without a source.
     pub(crate) action: Action,
+    /// From when on anything is more than observed, where no pool says otherwise; UNIX time in seconds.
+    pub(crate) from: Option<i64>,
     pub(crate) refuse_unlisted: bool,
     /// A tunnel belongs to whom its inner source names.
     pub(crate) inner: bool,
@@ -71,6 +78,8 @@ pub(crate) struct Rules {
     pub(crate) tunnels: usize,
     pub(crate) countries: Vec<(IpNet, &'static str)>,
     pub(crate) count_sources: bool,
+    /// Until when everything is only observed; UNIX time in seconds.
+    pub(crate) bypass: Option<i64>,
 }
 
 #[derive(Clone, Debug)]
@@ -78,6 +87,8 @@ pub(crate) struct Pool {
     pub(crate) name: String,
     pub(crate) exempt: bool,
     pub(crate) action: Action,
+    /// From when on it is more than observed, if it says so itself.
+    pub(crate) from: Option<i64>,
     /// How much of an IPv4 and of an IPv6 address names a line.
     pub(crate) source: (u8, u8),
     pub(crate) prefixes: Vec<Prefix>,
@@ -97,6 +108,22 @@ pub(crate) struct Class {
     pub(crate) name: String,
     pub(crate) countries: Vec<&'static str>,
     pub(crate) prefixes: Vec<IpNet>,
+    pub(crate) exempt: bool,
+    pub(crate) observed: bool,
+    pub(crate) from: Option<i64>,
+    /// As that of [`Rules`].
+    pub(crate) limit: Option<(u64, u64)>,
+    pub(crate) over: Over,
+    /// How much of an address is one source.
+    pub(crate) source: (u8, u8),
+}
+
+/// What becomes of connections over the limit of a class.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    Tag,
+    Reset,
+    Drop,
 }
 
 /// The longest prefix that has `address`.
@@ -109,9 +136,13 @@ fn longest<T>(
         .max_by_key(|it| net(it).prefix_len())
 }
 
-/// The connections that throttled sources may still open: a bucket of time each, which fills while it passes.
+/// The connections that sources may still open: a bucket of time each, which fills while it passes. One for each class that a source is in, and one for
+/// its port 25.
 #[derive(Debug, Default)]
-pub(crate) struct Buckets(HashMap<(IpNet, (u8, u8)), Bucket>);
+pub(crate) struct Buckets(HashMap<Whose, Bucket>);
+
+/// A network, the lengths by which it is one source, and the class, where it is the bucket of one.
+type Whose = (IpNet, (u8, u8), Option<usize>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -124,6 +155,7 @@ impl Buckets {
         &mut self,
         source: IpAddr,
         lengths: (u8, u8),
+        class: Option<usize>,
         (interval, burst): (u64, u64),
         now_ns: u64,
     ) -> bool {
@@ -133,7 +165,7 @@ impl Buckets {
         };
         let bucket = self
             .0
-            .entry((cut(source, lengths), lengths))
+            .entry((cut(source, lengths), lengths, class))
             .or_insert(full);
         let passed = now_ns - bucket.seen_ns;
         bucket.saved_ns = (bucket.saved_ns + passed).min(interval * burst);
@@ -157,6 +189,21 @@ struct Suspect<'s> {
 }
 
 impl Rules {
+    /// Whether what bites from this moment on, UNIX time in seconds, does so at `now_ns`.
+    fn bites(&self, from: Option<i64>, now_ns: u64) -> bool {
+        let bypassed = self.bypass.is_some_and(|until| !is_past(until, now_ns));
+        !bypassed && from.is_none_or(|from| is_past(from, now_ns))
+    }
+
+    /// What an action comes to at `now_ns`: before its moment, and during a bypass, a rule only observes.
+    fn at(&self, action: Action, from: Option<i64>, now_ns: u64) -> Action {
+        if self.bites(from, now_ns) {
+            action
+        } else {
+            Action::Observe
+        }
+    }
+
     /// What becomes of a packet at `now_ns`, UNIX time in nanoseconds, which never goes back for the same `buckets`.
     pub(crate) fn judge(
         &self,
@@ -174,13 +221,14 @@ impl Rules {
 
     fn segment(&self, segment: &Segment, side: Side, now_ns: u64, buckets: &mut Buckets) -> Fate {
         let seen = &segment.seen;
-        let opens = segment.flags & 0x12 == 0x02 || seen.first_fragment;
+        let begins = segment.flags & 0x12 == 0x02;
+        let opens = begins || seen.first_fragment;
         let (smtp, submission) = (
             segment.destination_port == 25,
             [587, 465].contains(&segment.destination_port),
         );
         match side {
-            Side::Neither if smtp || (submission && opens) => fate("passed", "no_role", &[]),
+            Side::Neither if smtp || (submission && begins) => fate("passed", "no_role", &[]),
             Side::Access if smtp && (opens || self.all_segments) => {
                 let suspect = Suspect {
                     seen,
@@ -190,12 +238,13 @@ impl Rules {
                 self.port25(&suspect, now_ns, buckets)
             }
             Side::Uplink
-                if opens
+                if begins
                     && self.ports.contains(&segment.destination_port)
                     && (self.servers.is_empty()
                         || self.servers.iter().any(|it| it.contains(&seen.destination))) =>
             {
-                self.tag(segment)
+                let ports = (segment.source_port, segment.destination_port);
+                self.tag(seen, Ok(ports), now_ns, buckets)
             }
             Side::Neither | Side::Access | Side::Uplink => Fate::default(),
         }
@@ -222,6 +271,16 @@ impl Rules {
         ];
         match (side, seen) {
             (Side::Neither, _) => fate("passed", "no_role", &[]),
+            // To a server that the operator lists, unless a port can be seen that nobody watches: a connection of the class of its source.
+            (Side::Uplink, Some(seen))
+                if suspicious.contains(&what)
+                    && self.servers.iter().any(|it| it.contains(&seen.destination))
+                    && seen
+                        .port
+                        .is_none_or(|it| it == 0 || self.ports.contains(&it)) =>
+            {
+                self.tag(seen, Err(what), now_ns, buckets)
+            }
             (Side::Uplink, _) => fate("unparsed", what, &["interface uplink"]),
             (Side::Access, Some(seen))
                 if suspicious.contains(&what) && matches!(seen.port, None | Some(0 | 25)) =>
@@ -236,8 +295,11 @@ impl Rules {
             // Nobody's pool, and nobody's bucket: it may be of anybody who is refused.
             (Side::Access, None) if suspicious.contains(&what) => {
                 let restricted = self.pools.iter().filter(|it| !it.exempt);
-                let unlisted = self.refuse_unlisted.then_some(self.action);
-                let mut actions = restricted.map(|it| it.action).chain(unlisted);
+                let unlisted = self.refuse_unlisted.then_some((self.action, self.from));
+                let mut actions = restricted
+                    .map(|it| (it.action, it.from.or(self.from)))
+                    .chain(unlisted)
+                    .map(|(action, from)| self.at(action, from, now_ns));
                 let verdict = if actions.all(|it| it == Action::Observe) {
                     "observed"
                 } else {
@@ -256,10 +318,9 @@ impl Rules {
             Some(carrier) if !self.inner => carrier,
             _ => seen.source,
         };
-        let is_past = |until: i64| i128::from(now_ns) >= i128::from(until) * 1_000_000_000;
         let in_force = self.pools.iter().flat_map(|pool| {
             let prefixes = pool.prefixes.iter().map(move |it| (pool, it));
-            prefixes.filter(|(_, it)| !it.until.is_some_and(is_past))
+            prefixes.filter(|(_, it)| !it.until.is_some_and(|until| is_past(until, now_ns)))
         });
         let found = longest(in_force, |(_, it)| it.net, source);
         let mut counts = vec!["interface access".to_owned()];
@@ -273,8 +334,13 @@ impl Rules {
         }
         let (open, action, reason) = match found {
             Some((pool, _)) if pool.exempt => (Some("exempt"), pool.action, ""),
-            Some((pool, _)) => (None, pool.action, "restricted"),
-            None if self.refuse_unlisted => (None, self.action, "unlisted"),
+            Some((pool, _)) => {
+                let from = pool.from.or(self.from);
+                (None, self.at(pool.action, from, now_ns), "restricted")
+            }
+            None if self.refuse_unlisted => {
+                (None, self.at(self.action, self.from, now_ns), "unlisted")
+            }
             None => (Some("unlisted"), self.action, ""),
         };
         let relay = longest(self.relays.iter(), |it| **it, seen.destination);
@@ -296,7 +362,8 @@ impl Rules {
                     Action::Observe => ("observed", reason),
                     Action::Enforce => ("refused", reason),
                     Action::Throttle
-                        if !suspect.opens || buckets.take(source, lengths, self.limit, now_ns) =>
+                        if !suspect.opens
+                            || buckets.take(source, lengths, None, self.limit, now_ns) =>
                     {
                         ("passed", "within_limit")
                     }
@@ -316,13 +383,19 @@ impl Rules {
         fate(verdict, reason, &counts)
     }
 
-    /// The class of a submission connection.
-    fn tag(&self, segment: &Segment) -> Fate {
+    /// The class of a submission connection, and its limit; `ports` is where it comes from and goes to, or what hides that.
+    fn tag(
+        &self,
+        seen: &Seen,
+        ports: Result<(u16, u16), &'static str>,
+        now_ns: u64,
+        buckets: &mut Buckets,
+    ) -> Fate {
         let Seen {
             source,
             destination,
             ..
-        } = segment.seen;
+        } = *seen;
         let tunnels = ["2002::/16", "2001::/32", "64:ff9b::/96"]
             .map(|it| it.parse::<IpNet>().expect("a prefix"))
             .map(|it| (it, self.tunnels));
@@ -343,27 +416,58 @@ impl Rules {
                 (named.unwrap_or(self.default), "class_country")
             }
         };
-        let class = self.classes.get(class).map_or("?", |it| &it.name);
+        let rule = self.classes.get(class).expect("a class");
+        let in_force = !rule.observed && self.bites(rule.from, now_ns);
+        let limit = rule.limit.filter(|_| !rule.exempt);
+        let over = limit
+            .is_some_and(|limit| !buckets.take(source, rule.source, Some(class), limit, now_ns));
+        let (verdict, reason) = match (over, rule.over, in_force) {
+            (false, _, _) => ("tagged", ports.err().unwrap_or(reason)),
+            (true, Over::Tag, _) => ("tagged", "over_limit"),
+            (true, Over::Reset | Over::Drop, true) => ("refused", "over_limit"),
+            (true, Over::Reset | Over::Drop, false) => ("observed", "over_limit"),
+        };
+        let class = &rule.name;
         let country = country.map_or("none", |(_, code)| *code);
-        let source_line = format!("source uplink {}", cut(source, (32, 64)));
+        let source_line = format!("source uplink {}", cut(source, rule.source));
         let class_line = format!("class {class}");
         let mut counts = vec!["interface uplink", &class_line];
         if self.count_sources {
             counts.push(&source_line);
         }
-        let mut fate = fate("tagged", reason, &counts);
-        fate.lines.push(format!("country {country}"));
-        fate.lines.push(format!(
-            "tag 6 {source} {} {destination} {} {class} {country} 0",
-            segment.source_port, segment.destination_port
-        ));
+        let mut fate = fate(verdict, reason, &counts);
+        if verdict != "refused" {
+            let observed = !rule.exempt && !in_force;
+            let flags = u8::from(over) + 2 * u8::from(observed);
+            fate.lines.push(format!("country {country}"));
+            // A tag is found by both ports.
+            if let Ok((from, to)) = ports {
+                fate.lines.push(format!(
+                    "tag 6 {source} {from} {destination} {to} {class} {country} {flags}"
+                ));
+            }
+        }
         fate
     }
 }
 
+/// What counts a packet. Where it is over a limit, every counter but that of the source says so beside its verdict; a source has room for that only
+/// where it was tagged.
 fn fate(verdict: &str, reason: &str, counts: &[&str]) -> Fate {
+    let over = reason == "over_limit";
     let mut lines = vec![format!("total {verdict} {reason}")];
-    lines.extend(counts.iter().map(|counter| format!("{counter} {verdict}")));
+    for counter in counts {
+        match (counter.starts_with("source "), over) {
+            (true, true) if verdict == "tagged" => {
+                lines.push(format!("{counter} tagged over_limit"));
+            }
+            (false, true) => {
+                lines.push(format!("{counter} {verdict}"));
+                lines.push(format!("{counter} over_limit"));
+            }
+            _ => lines.push(format!("{counter} {verdict}")),
+        }
+    }
     Fate {
         dropped: verdict == "refused",
         lines,

@@ -23,7 +23,7 @@ use jiff::Timestamp;
 
 use crate::{
     random::Random,
-    rules::{Action, Class, Pool, Prefix, Rules},
+    rules::{Action, Class, Over, Pool, Prefix, Rules},
 };
 
 /// 2026-06-01T00:00:00Z.
@@ -32,9 +32,15 @@ const START: i64 = 1_780_272_000;
 const DEADLINES: [i64; 3] = [START + 10_000, START + 20_000, START + 30_000];
 pub(crate) const TIMES: [i64; 4] = [START, START + 10_000, START + 25_000, START + 40_000];
 
+/// When a bypass ends: at one of the times.
+const BYPASS_UNTIL: i64 = START + 10_000;
+
 /// Countries that a class may name, and two that none does.
 const NAMED: [&str; 4] = ["JP", "KP", "XK", "A1"];
 const UNNAMED: [&str; 2] = ["US", "DE"];
+
+/// Half of all addresses.
+const WIDE: [&str; 2] = ["128.0.0.0/1", "2000::/3"];
 
 /// A configuration, and where its packets come from and go to.
 pub(crate) struct World {
@@ -82,6 +88,12 @@ impl World {
             plan,
             rules,
         })
+    }
+
+    /// Until when everything is only observed, as the gate is told; 0 is no bypass.
+    pub(crate) fn bypass_until_ns(&self) -> u64 {
+        let until = self.rules.bypass.unwrap_or_default();
+        u64::try_from(until).expect("a time after 1970") * 1_000_000_000
     }
 
     /// Source and destination of an IPv4 packet: mostly in a prefix that is configured, or right beside it.
@@ -148,21 +160,59 @@ fn rules(number: u64, random: &mut Random) -> Rules {
         }
     }
     let mut taken = BTreeSet::new();
+    // Half of the Internet are servers, half of it is a source, and each has one connection: so that some are refused, whatever the seed.
+    let strict = number % 8 > 4;
+    let servers = if (number / 4).is_multiple_of(2) {
+        Vec::new()
+    } else {
+        let mut servers = nets(random, 6, &mut BTreeSet::new());
+        if strict {
+            servers.extend(WIDE.iter().map(|it| it.parse::<IpNet>().expect("a prefix")));
+        }
+        servers
+    };
     let mut class = |name: &str, countries: Vec<&'static str>, random: &mut Random| Class {
         name: name.to_owned(),
         countries,
         prefixes: nets(random, 4, &mut taken),
+        exempt: false,
+        observed: random.once_in(2),
+        from: (!strict && random.once_in(3)).then(|| random.pick(&DEADLINES)),
+        limit: (strict || !random.once_in(6)).then(|| {
+            let interval = random.pick(&[1_000_000, 7_000_000_000, 3_600_000_000_000]);
+            if strict {
+                (3_600_000_000_000, 1)
+            } else {
+                (interval, random.pick(&[1, 1, 5]))
+            }
+        }),
+        // To refuse, a configuration must say whose servers these are.
+        over: if servers.is_empty() {
+            Over::Tag
+        } else {
+            random.pick(&[Over::Tag, Over::Reset, Over::Reset, Over::Drop, Over::Drop])
+        },
+        source: if strict {
+            (1, 1)
+        } else {
+            (random.pick(&[32, 24, 8, 1]), random.pick(&[64, 56, 16, 1]))
+        },
     };
     let classes = vec![
         class("domestic", vec!["JP"], random),
         class("spam", vec!["KP", "XK"], random),
         class("odd", vec!["A1"], random),
         class("foreign", Vec::new(), random),
+        Class {
+            exempt: true,
+            ..class("own", Vec::new(), random)
+        },
     ];
     let countries = nets(random, 30, &mut BTreeSet::new());
     Rules {
         all_segments: turn(3),
         action: action(number),
+        from: random.once_in(8).then(|| random.pick(&DEADLINES)),
         refuse_unlisted: number % 5 < 3,
         inner: (number / 3).is_multiple_of(2),
         limit: (
@@ -174,11 +224,7 @@ fn rules(number: u64, random: &mut Random) -> Rules {
         ports: random
             .pick(&[&[587, 465][..], &[587, 465], &[587], &[465]])
             .to_vec(),
-        servers: if (number / 4).is_multiple_of(2) {
-            Vec::new()
-        } else {
-            nets(random, 6, &mut BTreeSet::new())
-        },
+        servers,
         classes,
         default: 3,
         unknown: random.below(4),
@@ -195,6 +241,7 @@ fn rules(number: u64, random: &mut Random) -> Rules {
             })
             .collect(),
         count_sources: !turn(5),
+        bypass: (number % 5 == 2).then_some(BYPASS_UNTIL),
     }
 }
 
@@ -239,6 +286,7 @@ fn pools(random: &mut Random) -> Vec<Pool> {
             name: format!("pool-{number}"),
             exempt: random.once_in(3),
             action: action(random.next()),
+            from: random.once_in(8).then(|| random.pick(&DEADLINES)),
             source: (
                 random.pick(&[32, 24, 8, 1]),
                 random.pick(&[64, 56, 48, 128, 1]),
@@ -326,12 +374,6 @@ fn base_v6(random: &mut Random) -> u128 {
 
 /// The configuration, as an operator would write it.
 fn text(rules: &Rules) -> String {
-    let list = |nets: &[IpNet]| {
-        nets.iter()
-            .map(|it| format!("\"{it}\""))
-            .collect::<Vec<_>>()
-            .join(", ")
-    };
     let action = |action: Action| match action {
         Action::Enforce => "enforce",
         Action::Throttle => "throttle",
@@ -350,6 +392,7 @@ fn text(rules: &Rules) -> String {
         },
         list(&rules.relays),
     );
+    text += &effective(rules.from);
     for pool in &rules.pools {
         let written: Vec<IpNet> = pool
             .prefixes
@@ -374,6 +417,7 @@ fn text(rules: &Rules) -> String {
                 "policy = \"restrict\"\naction = \"{}\"",
                 action(pool.action)
             );
+            text += &effective(pool.from);
         }
         if let Some(until) = pool
             .prefixes
@@ -393,6 +437,14 @@ fn text(rules: &Rules) -> String {
         names(rules.unknown),
         names(rules.tunnels)
     );
+    text += &classes(rules);
+    let _ = writeln!(text, "[counters]\nsources = {}", rules.count_sources);
+    text
+}
+
+/// Its classes.
+fn classes(rules: &Rules) -> String {
+    let mut text = String::new();
     for (index, class) in rules.classes.iter().enumerate() {
         let _ = write!(
             text,
@@ -402,9 +454,44 @@ fn text(rules: &Rules) -> String {
             list(&class.prefixes),
             index == rules.default
         );
+        let (v4, v6) = class.source;
+        let _ = writeln!(text, "source_prefix = {{ v4 = {v4}, v6 = {v6} }}");
+        if class.exempt {
+            text += "policy = \"exempt\"\n";
+            continue;
+        }
+        let over = match class.over {
+            Over::Tag => "",
+            Over::Reset => ", over = \"reset\"",
+            Over::Drop => ", over = \"drop\"",
+        };
+        if class.limit.is_some() {
+            let _ = writeln!(
+                text,
+                "connections = {{ limit = 1, per = \"second\"{over} }}"
+            );
+        }
+        if class.observed {
+            text += "action = \"observe\"\n";
+        }
+        text += &effective(class.from);
     }
-    let _ = writeln!(text, "[counters]\nsources = {}", rules.count_sources);
     text
+}
+
+/// The moment from which on a rule is more than observed.
+fn effective(from: Option<i64>) -> String {
+    from.map_or_else(String::new, |from| {
+        format!("effective_from = {}\n", time(from))
+    })
+}
+
+/// Prefixes, as an array.
+fn list(nets: &[IpNet]) -> String {
+    nets.iter()
+        .map(|it| format!("\"{it}\""))
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn time(second: i64) -> Timestamp {
@@ -421,6 +508,11 @@ fn adjust(plan: &mut Plan, rules: &Rules, stripped: bool, random: &mut Random) {
     };
     let settings = &mut plan.settings;
     settings.throttle = limit(interval_ns, burst);
+    for (class, rule) in settings.classes.iter_mut().zip(&rules.classes) {
+        if let Some((interval_ns, burst)) = rule.limit.filter(|_| !rule.exempt) {
+            class.connections = limit(interval_ns, burst);
+        }
+    }
     settings.answer_source = limit(1_000_000, random.pick(&[1, 20]));
     settings.answer_total = limit(1_000_000, random.pick(&[2, 200]));
     settings.unlisted_answer = random.pick(&[0, 1, 2]);

@@ -109,6 +109,15 @@ impl State {
         Ok((action, self.device.tally()?.since(&before)))
     }
 
+    /// Has everything as a row wants it, but for its frame.
+    pub(crate) fn prepare(&mut self, row: &Row) -> Result<()> {
+        self.put_in_force(row.configuration, row.side)?;
+        self.device.set_time(row.now.parse()?)?;
+        // The tags of other rows: a connection has only one.
+        self.device.gate.maps.sweep_flows(u64::MAX)?;
+        self.device.fill_buckets()
+    }
+
     /// Tries a row.
     pub(crate) fn check(&mut self, row: &Row) -> Result<()> {
         let Row {
@@ -120,11 +129,7 @@ impl State {
             frame,
             expected,
         } = row;
-        self.put_in_force(*configuration, *side)?;
-        self.device.set_time(now.parse()?)?;
-        // The tags of other rows: a connection has only one.
-        self.device.gate.maps.sweep_flows(u64::MAX)?;
-        self.device.fill_buckets()?;
+        self.prepare(row)?;
         let (action, change) = self.observe(frame)?;
         let Expected {
             action: wanted_action,
@@ -142,7 +147,7 @@ impl State {
 
 impl Side {
     /// The index of the interface with this name. The other side's interface is there too, under an index of its own.
-    fn index_of(self, name: &str) -> u32 {
+    pub(crate) fn index_of(self, name: &str) -> u32 {
         let here = match self {
             Self::Access => name == "access",
             Self::Uplink => name == "uplink",

@@ -91,7 +91,13 @@ configurations! {
     Limits = "limits.toml";
     Vlans = "vlans.toml";
     VlansOnly = "vlans-only.toml";
+    VlansMany = "vlans-many.toml";
     AllObserve = "all-observe.toml";
+    ClassLimits = "class-limits.toml";
+    EffectiveFrom = "effective-from.toml";
+    Tags = "tags.toml";
+    TagsEvery = "tags-every.toml";
+    Shapes = "shapes.toml";
 }
 
 impl Configuration {

@@ -200,7 +200,8 @@ fn tags(state: &mut State) -> Result<()> {
 /// The control of [`flips`]: rules of one generation behind the prefixes of the other, in either combination, give neither's verdict.
 fn mixed(state: &mut State) -> Result<()> {
     let (refuse, pass) = (FlipRefuse.plan(None)?, FlipPass.plan(None)?);
-    let plans = [
+    // On the heap: two of them are large.
+    let plans = vec![
         Plan {
             rules: pass.rules.clone(),
             ..refuse.clone()

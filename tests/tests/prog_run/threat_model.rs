@@ -54,7 +54,7 @@ fn every_shape_is_tried() -> Result<()> {
 fn table() -> String {
     let rows = rows::all();
     let mut table = String::from(
-        "| shape | what it is | on an access line | counter | standard | tried by |\n|---|---|---|---|---|---|\n",
+        "| shape | what it is | on an access line | to a listed server, from an uplink | counter | standard | tried by |\n|---|---|---|---|---|---|---|\n",
     );
     for shape in Shape::ALL {
         let names: Vec<String> = tried(&rows, *shape)
@@ -69,10 +69,11 @@ fn table() -> String {
         };
         let _ = writeln!(
             table,
-            "| `{}` | {} | {} | {} | {} | {}{more} |",
+            "| `{}` | {} | {} | {} | {} | {} | {}{more} |",
             shape.name(),
             shape.description().trim(),
             treatment(*shape),
+            inbound(*shape),
             counter(*shape),
             shape.standard(),
             names.join("; "),
@@ -87,6 +88,16 @@ const fn treatment(shape: Shape) -> &'static str {
         (Shape::Unrelated, _) => "passes, uncounted",
         (_, ShapePolicy::Pass) => "passes, counted",
         (_, ShapePolicy::Drop) => "judged like port 25",
+    }
+}
+
+const fn inbound(shape: Shape) -> &'static str {
+    // Before an IP header they are not read on.
+    let nowhere = matches!(shape, Shape::TooManyTags | Shape::TooManyLabels);
+    match shape.policy() {
+        ShapePolicy::Drop if nowhere => "passes, counted",
+        ShapePolicy::Drop => "judged like a new connection",
+        ShapePolicy::Pass => treatment(shape),
     }
 }
 

@@ -280,6 +280,41 @@ pub(crate) fn uplink() -> Vec<Row> {
             country("DE", "5.1.64.0/20").tag(Some("DE"), "foreign"),
         ),
         Row::new(
+            "and again, over the limit of its class",
+            syn([5, 1, 65, 3], SERVER, 465),
+            judged("refused", "over_limit")
+                .by("country", Some("DE"), "5.1.64.0/20")
+                .tag(Some("DE"), "foreign"),
+        ),
+        Row::new(
+            "and again, with the port hidden",
+            tiny([5, 1, 65, 3], SERVER, &[]),
+            judged("refused", "over_limit")
+                .by("country", Some("DE"), "5.1.64.0/20")
+                .tag(Some("DE"), "foreign")
+                .of_shape(TINY),
+        ),
+        Row::new(
+            "the next day",
+            syn([5, 1, 65, 3], SERVER, 465),
+            country("DE", "5.1.64.0/20").tag(Some("DE"), "foreign"),
+        )
+        .at(JUNE + 86_400),
+        Row::new(
+            "within an observed limit",
+            syn([198, 51, 100, 9], SERVER, 587),
+            judged("tagged", "class_prefix")
+                .by("class", Some("hosters"), "198.51.100.0/26")
+                .tag(None, "hosters"),
+        ),
+        Row::new(
+            "over an observed limit",
+            syn([198, 51, 100, 9], SERVER, 587),
+            judged("observed", "over_limit")
+                .by("class", Some("hosters"), "198.51.100.0/26")
+                .tag(None, "hosters"),
+        ),
+        Row::new(
             "from a class by prefix",
             syn([198, 51, 100, 200], SERVER, 587),
             judged("tagged", "class_prefix")
@@ -300,6 +335,64 @@ pub(crate) fn uplink() -> Vec<Row> {
             "mail to the ISP",
             syn([133, 1, 2, 3], SERVER, 25),
             untouched("tcp"),
+        ),
+    ]
+    .into_iter()
+    .chain(hidden())
+    .collect()
+}
+
+const TINY: &str = "tiny_fragment";
+
+/// A first fragment with so much of a TCP header.
+fn tiny(source: [u8; 4], destination: [u8; 4], part: &[u8]) -> Vec<u8> {
+    let header = V4::new(source.into(), destination.into());
+    Ethernet::new().carry(&header.fragment(0, true).tcp(part))
+}
+
+/// What the Internet sends so that nobody sees the port.
+fn hidden() -> Vec<Row> {
+    let head = cut(packets::tcp(40_000, 587, flag::SYN), 8);
+    let classed = || judged("tagged", TINY).of_shape(TINY);
+    vec![
+        Row::new(
+            "a tiny fragment from Japan",
+            tiny([133, 1, 2, 3], SERVER, &[]),
+            classed()
+                .by("country", Some("JP"), "133.0.0.0/8")
+                .tag(Some("JP"), "domestic"),
+        ),
+        Row::new(
+            "with the port in it",
+            tiny([133, 1, 2, 3], SERVER, &head),
+            classed()
+                .by("country", Some("JP"), "133.0.0.0/8")
+                .tag(Some("JP"), "domestic"),
+        ),
+        Row::new(
+            "from a class by prefix",
+            tiny([198, 51, 100, 200], SERVER, &[]),
+            classed()
+                .by("class", Some("own-service"), "198.51.100.128/25")
+                .tag(None, "own-service"),
+        ),
+        Row::new(
+            "from nowhere",
+            tiny([10, 1, 2, 3], SERVER, &[]),
+            classed().tag(None, "domestic"),
+        ),
+        Row::new(
+            "over an observed limit",
+            tiny([198, 51, 100, 9], SERVER, &[]),
+            judged("observed", "over_limit")
+                .by("class", Some("hosters"), "198.51.100.0/26")
+                .tag(None, "hosters")
+                .of_shape(TINY),
+        ),
+        Row::new(
+            "to no server",
+            tiny([133, 1, 2, 3], FAR, &[]),
+            judged("unparsed", TINY).of_shape(TINY),
         ),
     ]
 }

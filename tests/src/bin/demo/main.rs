@@ -1,7 +1,7 @@
 //! `cargo xtask demo`: real connections through the gate, refused, passed and tagged before one's eyes.
 //!
 //! First without the gate, where every connection has to come about; then with it, in the two forms in which Japanese
-//! ISPs publish their rules. Exit code 0 says that everything came out as the tables expect, and that nothing is left
+//! ISPs publish their rules; with a limit on connections from abroad; last, how the class of a connection reaches the mail server. Exit code 0 says that everything came out as the tables expect, and that nothing is left
 //! on the machine.
 
 #![expect(
@@ -10,8 +10,10 @@
 )]
 
 mod keep;
+mod limit;
 mod narrate;
 mod scenes;
+mod tags;
 
 use std::{
     io::{self, Write as _},

@@ -1,4 +1,4 @@
-//! The demo's course: control, profile by profile, counters, detach.
+//! The demo's course: control, profile by profile, a limit, tags, counters, detach.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use gate_tests::{
     pin,
 };
 
-use crate::{Arguments, keep, narrate::Narrator};
+use crate::{Arguments, keep, limit, narrate::Narrator, tags};
 
 /// Plays all of it. The lab is gone when this returns.
 pub(crate) fn play(arguments: &Arguments, narrator: &mut Narrator) -> Result<()> {
@@ -26,21 +26,17 @@ pub(crate) fn play(arguments: &Arguments, narrator: &mut Narrator) -> Result<()>
     };
     introduce(&stage, narrator)?;
     stage.control(narrator)?;
-    let mut daemon = None;
+    // Each daemon adopts what the one before leaves.
     for profile in Profile::ALL {
-        // The next daemon adopts what this one leaves.
-        if let Some(daemon) = daemon.take().map(Daemon::terminate) {
-            daemon?;
-        }
-        daemon = Some(stage.profile(profile, narrator)?);
+        stage.profile(profile, narrator)?.terminate()?;
     }
+    stage.limit(narrator)?.terminate()?;
+    let daemon = tags::play(&stage, narrator)?;
     stage.counters(narrator)?;
     if arguments.keep {
         keep::wait(&lab, gate, narrator)?;
     }
-    if let Some(daemon) = daemon {
-        daemon.terminate()?;
-    }
+    daemon.terminate()?;
     stage.detach(narrator)
 }
 
@@ -64,11 +60,11 @@ fn introduce(stage: &Stage<'_>, narrator: &mut Narrator) -> Result<()> {
 }
 
 /// What every scene is played with.
-struct Stage<'a> {
-    lab: &'a Lab,
+pub(crate) struct Stage<'a> {
+    pub(crate) lab: &'a Lab,
     gate: Gate<'a>,
-    database: &'a Database,
-    mode: Mode,
+    pub(crate) database: &'a Database,
+    pub(crate) mode: Mode,
 }
 
 impl Stage<'_> {
@@ -103,7 +99,17 @@ impl Stage<'_> {
         Ok(daemon)
     }
 
-    fn start(&self, config: &Path, narrator: &mut Narrator) -> Result<Daemon> {
+    /// What the tags of a burst of connections say, from abroad and from home.
+    fn limit(&self, narrator: &mut Narrator) -> Result<Daemon> {
+        narrator.scene("Connections from abroad have a limit, which only tags")?;
+        let config = Config::of(self.lab, self.database.path(), self.mode)?;
+        let path = limit::configure(config)?.write(self.lab, "limit.toml")?;
+        let daemon = self.start(&path, narrator)?;
+        limit::play(self.lab, self.gate, narrator)?;
+        Ok(daemon)
+    }
+
+    pub(crate) fn start(&self, config: &Path, narrator: &mut Narrator) -> Result<Daemon> {
         narrator.line(&format!("$ gate run --config {}", config.display()))?;
         let daemon = self.gate.run(config)?;
         narrator.quote(&daemon.said())?;

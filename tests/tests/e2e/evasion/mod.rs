@@ -12,6 +12,7 @@
 //! | `stage` | trying all of them |
 //! | `routes` | source routes by way of a relay, and connections that are opened from elsewhere |
 //! | `scanner` | nmap's own tricks |
+//! | `hidden` | submission connections from abroad that hide their port |
 //!
 //! What gets by, as it is meant to, and what is done about it:
 //!
@@ -21,6 +22,7 @@
 //! | tunnels in tunnels, encrypted ones, those over UDP | to port 25, they need a host outside that ends them, which can send mail itself |
 //! | segments of connections that somebody else opened in the subscriber's name, from a line without source validation (BCP 38) | `scope = "syn"` judges only what opens; `scope = "all"` stops these too |
 
+mod hidden;
 mod routes;
 mod scanner;
 mod shot;
@@ -53,6 +55,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
             hidden_sources,
         ),
     ];
+    trials.extend(hidden::trials(found));
     trials.extend(routes::trials(found));
     trials.extend(scanner::trials(found));
     trials

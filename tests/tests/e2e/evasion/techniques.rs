@@ -158,7 +158,7 @@ pub(super) const TECHNIQUES: &[Technique] = &[
 ];
 
 const TCP: u8 = protocol::TCP;
-const DESTINATION: u8 = protocol::DESTINATION;
+pub(super) const DESTINATION: u8 = protocol::DESTINATION;
 const HOP_BY_HOP: u8 = protocol::HOP_BY_HOP;
 
 fn options(it: &Shot) -> Vec<u8> {
@@ -227,7 +227,7 @@ fn pad(next: u8) -> Vec<u8> {
 }
 
 /// A SYN behind these extension headers.
-fn chain(it: &Shot, headers: &[u8]) -> Vec<Vec<u8>> {
+pub(super) fn chain(it: &Shot, headers: &[u8]) -> Vec<Vec<u8>> {
     let next = headers.iter().skip(1).chain([&TCP]);
     let chain: Vec<u8> = next.flat_map(|next| pad(*next)).collect();
     let first = headers.first().copied().unwrap_or(TCP);

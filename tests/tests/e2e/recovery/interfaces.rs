@@ -1,10 +1,11 @@
 //! Interfaces that change their name, or that cannot do what is wanted.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     gate::{Config, Mode},
+    interrupt,
     lab::{Family, Lab, Who},
     pin::{self, Object},
 };
@@ -99,6 +100,15 @@ fn settled(bench: &Bench<'_>, config: &Config, kept: &[u32]) -> Result<()> {
     is_well(bench)
 }
 
+/// How long the daemon may take.
+const SOON: Duration = Duration::from_secs(20);
+
+/// The daemon follows by itself.
+fn until_well(bench: &Bench<'_>) -> Result<()> {
+    let well = interrupt::wait_until(SOON, || is_well(bench).is_ok())?;
+    if well { Ok(()) } else { is_well(bench) }
+}
+
 /// Nothing is up while names change, so that the routes and addresses of the lab are of no use afterwards: what is
 /// attached is looked at, not who gets through.
 fn change_names(bench: &Bench<'_>, lines: &str) -> Result<()> {
@@ -126,7 +136,8 @@ fn swapped(bench: &Bench<'_>) -> Result<()> {
     let daemon = bench.run(&config)?;
     let kept = links(bench)?;
     swap(bench)?;
-    complains(bench, &[TWO[0], TWO[1]])?;
+    until_well(bench)?;
+    settled(bench, &config, &kept)?;
     // Its driver refuses a program now, and all is taken back.
     bench.queues(Who::Static, 2)?;
     whole.write(&bench.lab, "gate.toml")?;
@@ -140,16 +151,15 @@ fn swapped(bench: &Bench<'_>) -> Result<()> {
     ensure!(before == after, "{before:?} became {after:?}");
     config.write(&bench.lab, "gate.toml")?;
     let (_, reload) = bench.gate().reload(&[])?;
-    ensure!(reload.outcome == "loaded", "names only: {reload:?}");
-    settled(bench, &config, &kept)?;
-    let (_, reload) = bench.gate().reload(&[])?;
     ensure!(reload.outcome == "unchanged", "nothing: {reload:?}");
+    settled(bench, &config, &kept)?;
     // With another policy as well, and by a start.
     swap(bench)?;
     config.action = "observe";
     config.write(&bench.lab, "gate.toml")?;
     let (_, reload) = bench.gate().reload(&[])?;
     ensure!(reload.outcome == "loaded", "a policy: {reload:?}");
+    until_well(bench)?;
     settled(bench, &config, &kept)?;
     daemon.terminate()?;
     swap(bench)?;
@@ -175,15 +185,11 @@ fn moved_on(bench: &Bench<'_>) -> Result<()> {
              link add {one} type veth peer name peer0\nlink set {one} up\nlink set peer0 up\n"
         ),
     )?;
+    until_well(bench)?;
+    settled(bench, &config, &kept)?;
     let (_, reload) = bench.gate().reload(&[])?;
-    ensure!(
-        reload.outcome == "loaded"
-            && reload
-                .change
-                .is_some_and(|it| it.attached == [one] && it.detached.is_empty()),
-        "should be attached to {one}"
-    );
-    settled(bench, &config, &kept)
+    ensure!(reload.outcome == "unchanged", "nothing: {reload:?}");
+    Ok(())
 }
 
 fn native(bench: &Bench<'_>) -> Result<()> {

@@ -8,10 +8,11 @@ use gate_tests::{
     gate::{Change, Config, Daemon},
     interrupt,
     lab::Who,
+    pin,
 };
 use gate_user::sys::{Access, Map};
 use libtest_mimic::Trial;
-use nix::sys::signal::Signal;
+use nix::{net::if_::if_nametoindex, sys::signal::Signal};
 
 use super::{
     LIMIT, generation, lists, logs, one_generation, refused_data, refused_in_status, reloads,
@@ -165,19 +166,24 @@ fn upkeep(bench: &Bench<'_>) -> Result<()> {
 
 fn again(bench: &Bench<'_>) -> Result<()> {
     let (daemon, path, _) = with_list(bench, &lists::list(3, &[]))?;
-    let before = generation(bench)?;
     let name = Who::Neighbour.interface();
-    let rename = |from: &str, to: &str| {
-        bench.lab.router().ip(&format!(
-            "link set {from} down\nlink set {from} name {to}\nlink set {to} up\n"
-        ))
-    };
-    rename(name, "moved0")?;
+    // Somebody else is on an interface that was made anew, before the gate gets there.
+    daemon.signal(Signal::SIGSTOP)?;
+    bench.lab.unplug(Who::Neighbour)?;
+    bench.lab.plug(Who::Neighbour)?;
+    let theirs = pin::passing_program()?;
+    let theirs = bench
+        .lab
+        .router()
+        .run(|| pin::attach(&theirs, if_nametoindex(name)?))??;
     refused_data(
         bench,
         &daemon,
-        &format!("{name}: there is no such interface"),
-        || Ok(fs::write(&path, lists::list(3, &lists::SUBSCRIBER))?),
+        &format!("{name}: another XDP program"),
+        || {
+            fs::write(&path, lists::list(3, &lists::SUBSCRIBER))?;
+            daemon.signal(Signal::SIGCONT)
+        },
     )?;
     // Another attempt, of which there is nothing new to tell.
     let last = || -> Result<_> { Ok(bench.gate().status()?.1.daemon.last_reload.map(|it| it.at)) };
@@ -190,9 +196,11 @@ fn again(bench: &Bench<'_>) -> Result<()> {
         "told more than once: {}",
         daemon.said()
     );
-    rename("moved0", name)?;
-    lists::until_generation(bench, before + 1)?;
-    bench.open(Who::Subscriber, Who::OtherMail, 25)
+    drop(theirs);
+    until(bench, "the data in force", |_| {
+        bench.open(Who::Subscriber, Who::OtherMail, 25).is_ok()
+    })?;
+    well(bench)
 }
 
 /// The link to the control socket cannot be made.
@@ -223,11 +231,10 @@ fn memory(bench: &Bench<'_>) -> Result<()> {
     let _daemon = bench.run(&config)?;
     let generations = version(bench).join("generations");
     // What is no map has no memory.
-    fs::create_dir(
-        generations
-            .join(generation(bench)?.to_string())
-            .join("theirs"),
-    )?;
+    let theirs = generations
+        .join(generation(bench)?.to_string())
+        .join("theirs");
+    fs::create_dir(&theirs)?;
     config.action = "observe";
     rewrite(bench, &config)?;
     let change = reloads(bench, &[])?;
@@ -235,6 +242,9 @@ fn memory(bench: &Bench<'_>) -> Result<()> {
         change.memory.is_none() && change.warnings.iter().any(|it| it.contains("memory")),
         "{change:?}"
     );
+    // It is in the generation that is kept for a rollback now.
+    refused_in_status(bench, "how much memory")?;
+    fs::remove_dir(theirs)?;
     one_generation(bench)?;
     well(bench)
 }

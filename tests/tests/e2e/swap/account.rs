@@ -78,6 +78,7 @@ impl Account {
             observed,
             tagged,
             unparsed,
+            over_limit: _,
         } = packets;
         for (verdict, count) in [
             ("passed", passed),

@@ -5,6 +5,7 @@
 //! table of one generation where the other one is looked up, or takes the program away for a moment.
 
 mod account;
+mod gaps;
 mod sides;
 
 use std::{
@@ -39,11 +40,13 @@ use self::{
 use crate::bench::{Bench, Found};
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         found.lab_trial("swap::each_packet_of_a_flood_sees_one_generation", reloads),
         found.lab_trial("swap::control_a_table_of_another_generation_shows", mixed),
         found.lab_trial("swap::control_a_moment_without_the_program_shows", gap),
-    ]
+    ];
+    trials.extend(gaps::trials(found));
+    trials
 }
 
 /// How many reloads there are under the flood, and how far apart they begin: ten a second.
@@ -65,7 +68,7 @@ struct Scene<'a> {
     smtp: Tap,
     submissions: [Tap; 2],
     generations: Generations,
-    _daemon: Daemon,
+    daemon: Option<Daemon>,
 }
 
 impl<'a> Scene<'a> {
@@ -98,7 +101,7 @@ impl<'a> Scene<'a> {
             smtp,
             submissions,
             generations: Generations::new(),
-            _daemon: daemon,
+            daemon: Some(daemon),
         };
         scene.note(Side::Refuse, 1)?;
         Ok(scene)

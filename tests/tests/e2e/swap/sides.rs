@@ -161,6 +161,7 @@ fn class(name: &'static str, country: &str) -> Class {
         countries: vec![country.to_owned()],
         prefixes: Vec::new(),
         default: false,
+        keys: Vec::new(),
     }
 }
 

@@ -11,7 +11,7 @@ use aya_obj::programs::XdpAttachType;
 use gate_common::{Country, abi};
 use gate_user::{
     generation::{Manifest, Plan},
-    kernel::{Action, Gate, test_run, test_run_into},
+    kernel::{Action, Gate, Look, test_run, test_run_into},
     object,
     sys::Map,
 };
@@ -48,7 +48,12 @@ impl Device {
 
     /// The programs' names, and how many instructions the verifier went through, where the kernel says so (since 5.16).
     pub(crate) fn verified_instructions(&mut self) -> Result<Vec<(String, u32)>> {
-        let mut infos = vec![self.program.info()?];
+        let mut every = Gate::private_looking(&object()?, Look::Every)?;
+        let mut infos = vec![
+            self.program.info()?,
+            every.program()?.info()?,
+            self.gate.marker()?.info()?,
+        ];
         for tracepoint in abi::TRACEPOINTS {
             infos.push(self.gate.tracepoint(tracepoint)?.info()?);
         }
@@ -86,14 +91,7 @@ impl Device {
 
     /// One of the program's maps, as the gate has it.
     pub(crate) fn map(&self, name: &str) -> Result<Map> {
-        let ids = self.program.info()?.map_ids()?;
-        for id in ids.context("the kernel names no maps")? {
-            let data = MapData::from_id(id)?;
-            if data.info()?.name_as_str() == Some(name) {
-                return owned(&data);
-            }
-        }
-        bail!("the program has no map {name}")
+        map_of(&self.program, name)
     }
 
     /// What is in a place of a map of maps.
@@ -139,6 +137,18 @@ impl Device {
         out.truncate(length);
         Ok((action, out))
     }
+}
+
+/// A map of a program.
+pub(crate) fn map_of(program: &Xdp, name: &str) -> Result<Map> {
+    let ids = program.info()?.map_ids()?;
+    for id in ids.context("the kernel names no maps")? {
+        let data = MapData::from_id(id)?;
+        if data.info()?.name_as_str() == Some(name) {
+            return owned(&data);
+        }
+    }
+    bail!("the program has no map {name}")
 }
 
 /// The object with the programs.

@@ -15,6 +15,6 @@ mod tally;
 pub(crate) use gate_user::kernel::{Action, LOOPBACK, SHORTEST, test_run as run};
 
 pub(crate) use self::{
-    device::{Device, object},
+    device::{Device, map_of, object},
     tally::{Change, Tally, names},
 };

@@ -20,8 +20,8 @@ use gate_user::generation::Manifest;
 
 use super::sources::Sources;
 
-/// Packets of one counter, by verdict.
-type Packets = [u64; 5];
+/// Packets of one counter, by verdict, and those of all that were over a limit.
+type Packets = [u64; 6];
 /// Events within the limit, over it, contended; buckets made, evicted.
 type Limited = [u64; 5];
 /// Addresses (two words each), ports and protocol.
@@ -84,6 +84,28 @@ impl Change {
     /// By how much this changed.
     pub(crate) fn get(&self, what: &str) -> i128 {
         self.0.get(what).copied().unwrap_or(0)
+    }
+
+    /// Whether anything changed whose name has this word.
+    pub(crate) fn says(&self, word: &str) -> bool {
+        self.0.keys().any(|it| it.split(' ').any(|it| it == word))
+    }
+
+    /// This, without what begins so.
+    pub(crate) fn without(&self, beginnings: &[&str]) -> Self {
+        let begins = |it: &str| beginnings.iter().any(|begin| it.starts_with(begin));
+        let rest = self.0.iter().filter(|(what, _)| !begins(what));
+        Self(rest.map(|(what, count)| (what.clone(), *count)).collect())
+    }
+
+    /// This, with another word for one.
+    pub(crate) fn reworded(&self, old: &str, new: &str) -> Self {
+        let reworded = |what: &str| {
+            let words = what.split(' ').map(|it| if it == old { new } else { it });
+            words.collect::<Vec<_>>().join(" ")
+        };
+        let all = self.0.iter();
+        Self(all.map(|(what, count)| (reworded(what), *count)).collect())
     }
 
     /// The reason of the total that changed, if one did.
@@ -203,11 +225,12 @@ impl Reader {
         let end = names.keys().max().copied().unwrap_or(0) + NAMELESS;
         for index in 0..end.min(self.counters.len()) {
             for packets in self.counters.get(&index, 0)?.iter() {
-                for (verdict, count) in Verdict::ALL.iter().zip(packets) {
+                let verdicts = Verdict::ALL.iter().map(|it| it.name());
+                for (what, count) in verdicts.chain(["over_limit"]).zip(packets) {
                     if *count > 0 {
                         let name = names.get(&index).cloned();
                         let name = name.unwrap_or_else(|| format!("counter {index}"));
-                        tally.add(format!("{name} {verdict}"), *count);
+                        tally.add(format!("{name} {what}"), *count);
                     }
                 }
             }
@@ -219,7 +242,7 @@ impl Reader {
     pub(crate) fn stray(&self, first: u32) -> Result<Vec<String>> {
         let mut found = Vec::new();
         for index in first..self.counters.len() {
-            if self.counters.get(&index, 0)?.iter().any(|it| *it != [0; 5]) {
+            if self.counters.get(&index, 0)?.iter().any(|it| *it != [0; 6]) {
                 found.push(format!("counter {index}"));
             }
         }
@@ -242,7 +265,12 @@ impl Reader {
             };
             let role = Role::from_number(role).map_or("?", Role::name);
             for (verdict, count) in Verdict::ALL.iter().zip(packets) {
-                tally.add(format!("source {role} {address}/{length} {verdict}"), count);
+                // Nothing passes an uplink untagged: the word is what was tagged over a limit.
+                let what = match (role, verdict) {
+                    ("uplink", Verdict::Passed) => "tagged over_limit",
+                    _ => verdict.name(),
+                };
+                tally.add(format!("source {role} {address}/{length} {what}"), count);
             }
         }
     }

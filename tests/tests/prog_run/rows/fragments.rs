@@ -161,11 +161,6 @@ fn whose() -> Vec<Row> {
             refused("tiny_fragment", &["interface access", "source access 198.51.100.7/32"])),
         Row::new("overlapping, unlisted and refused", "who is in no pool is refused", (Refuse, Side::Access), overlap("198.51.100.7", MX),
             refused("overlapping_fragment", &["interface access", "source access 198.51.100.7/32"])),
-        Row::new("tiny on an uplink", "what an uplink receives is never refused", UPLINK, tiny("198.51.100.7", MX), unparsed("tiny_fragment", &["interface uplink"])),
-        Row::new("overlapping on an uplink", "what an uplink receives is never refused", UPLINK, overlap("198.51.100.7", MX),
-            unparsed("overlapping_fragment", &["interface uplink"])),
-        Row::new("later on an uplink", LATER, UPLINK, frame(&v4("198.51.100.7", MX).fragment(9, false).tcp(&syn(587))),
-            unparsed("later_fragment", &["interface uplink"])),
         Row::new("tiny without a role", "an interface without a role is open, and says so", (Refuse, Side::Neither), tiny(DYNAMIC, MX), passed("no_role", &[])),
     ]
 }

@@ -132,10 +132,6 @@ fn chains() -> Vec<Row> {
             "nine, unlisted", "who is in no pool is open", ACCESS, from("2001:db8:7::7", MX_6, &nine),
             unparsed("too_many_extensions", &["interface access"]),
         ),
-        Row::new(
-            "nine, on an uplink", "what an uplink receives is never refused", UPLINK, from("2001:db8:8000::7", "2001:db8:587::1", &nine),
-            unparsed("too_many_extensions", &["interface uplink"]),
-        ),
     ]
 }
 

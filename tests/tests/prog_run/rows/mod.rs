@@ -11,6 +11,7 @@
 //! | `ipv4`, `ipv6` | headers, good and bad |
 //! | `fragments` | fragments of both families |
 //! | `uplink` | classes of submission connections |
+//! | `hidden` | what hides its port on its way in from an uplink |
 //! | `vlans` | a role per VLAN, the inner address of a tunnel, shapes treated otherwise |
 //!
 //! A row says everything that changes: the total of a verdict and reason, the counters of interface, pool, prefix, relay, class and
@@ -21,6 +22,8 @@
 mod encapsulated;
 #[rustfmt::skip]
 mod fragments;
+#[rustfmt::skip]
+mod hidden;
 #[rustfmt::skip]
 mod ipv4;
 #[rustfmt::skip]
@@ -142,6 +145,7 @@ pub(crate) fn all() -> Vec<(&'static str, Row)> {
         ("ipv6", ipv6::rows()),
         ("fragments", fragments::rows()),
         ("uplink", uplink::rows()),
+        ("hidden", hidden::rows()),
         ("vlans", vlans::rows()),
     ];
     groups
@@ -150,12 +154,16 @@ pub(crate) fn all() -> Vec<(&'static str, Row)> {
         .collect()
 }
 
+/// All rows, by configuration: a change of generation waits for several grace periods; a row takes a millisecond.
+pub(crate) fn by_configuration() -> Vec<(&'static str, Row)> {
+    let mut rows = all();
+    rows.sort_by_key(|(_, row)| (row.configuration as u8, row.side as u8));
+    rows
+}
+
 /// All rows as trials.
 pub(crate) fn trials(bench: &Bench) -> Vec<Trial> {
-    let mut rows = all();
-    // A change of generation waits for several grace periods; a trial takes a millisecond.
-    rows.sort_by_key(|(_, row)| (row.configuration as u8, row.side as u8));
-    let mut trials: Vec<Trial> = rows
+    let mut trials: Vec<Trial> = by_configuration()
         .into_iter()
         .map(|(group, row)| {
             bench.trial(format!("{group}: {}", row.name), move |state| {
@@ -218,11 +226,26 @@ fn judged(action: Action, verdict: &str, reason: &str, counts: &[&str]) -> Expec
     }
 }
 
+/// What counts a packet; one over a limit is counted as such too, beside its verdict.
 fn tally(verdict: &str, reason: &str, counts: &[&str]) -> Tally {
     let mut tally = Tally::default();
     tally.count(format!("total {verdict} {reason}"));
     for counter in counts {
-        tally.count(format!("{counter} {verdict}"));
+        let over = reason == "over_limit";
+        if counter.starts_with("source ") {
+            let uplink = counter.starts_with("source uplink ");
+            let over = if over && uplink && verdict == "tagged" {
+                " over_limit"
+            } else {
+                ""
+            };
+            tally.count(format!("{counter} {verdict}{over}"));
+        } else {
+            tally.count(format!("{counter} {verdict}"));
+            if over {
+                tally.count(format!("{counter} over_limit"));
+            }
+        }
     }
     tally
 }

@@ -1,10 +1,12 @@
 //! Which pool a source is in, until when, and what counts as one source.
 
+use gate_tests::packets::Ethernet;
+
 use super::{Row, Side, observed, passed, refused, words::*};
-use crate::configurations::Configuration::{EverythingV6, NoSources, Until};
+use crate::configurations::Configuration::{EffectiveFrom, EverythingV6, NoSources, Until};
 
 pub(super) fn rows() -> Vec<Row> {
-    [longest(), families(), deadlines(), sources()].into_iter().flatten().collect()
+    [longest(), families(), deadlines(), moments(), sources()].into_iter().flatten().collect()
 }
 
 fn longest() -> Vec<Row> {
@@ -146,6 +148,30 @@ fn deadlines() -> Vec<Row> {
             passed("unlisted", &["interface access", "source access 2001:db8:200::/64"]),
         )
         .at("2026-07-02T00:00:00Z"),
+    ]
+}
+
+fn moments() -> Vec<Row> {
+    const BEFORE: &str = "before effective_from a rule only observes";
+    const AT: &str = "from effective_from on a rule is what its action says";
+    const EARLY: &str = "2026-06-01T23:59:59.999999999Z";
+    const MOMENT: &str = "2026-06-02T00:00:00Z";
+    let at = (EffectiveFrom, Side::Access);
+    let inherits = ["interface access", "pool inherits", "prefix inherits 100.64.0.0/10", "source access 100.64.0.2/32"];
+    let later = ["interface access", "pool later", "prefix later 203.0.113.0/24", "source access 203.0.113.9/32"];
+    let throttled = ["interface access", "pool throttled", "prefix throttled 198.18.0.0/24", "source access 198.18.0.2/32"];
+    let nobody = ["interface access", "source access 192.0.2.200/32"];
+    vec![
+        Row::new("inherited, early", BEFORE, at, smtp(DYNAMIC, MX), observed("restricted", &inherits)).at(EARLY),
+        Row::new("inherited, in time", AT, at, smtp(DYNAMIC, MX), refused("restricted", &inherits)).at(MOMENT),
+        Row::new("a pool's own, early", "a pool's own moment goes before that of [port25]", at, smtp("203.0.113.9", MX), observed("restricted", &later)).at(MOMENT),
+        Row::new("a pool's own, in time", AT, at, smtp("203.0.113.9", MX), refused("restricted", &later)).at("2026-06-03T00:00:00Z"),
+        Row::new("unlisted, early", BEFORE, at, smtp("192.0.2.200", MX), observed("unlisted", &nobody)).at(EARLY),
+        Row::new("unlisted, in time", AT, at, smtp("192.0.2.200", MX), refused("unlisted", &nobody)).at(MOMENT),
+        Row::new("throttle, early", "what is observed takes nothing from a bucket", at, smtp("198.18.0.2", MX), observed("restricted", &throttled)).at(EARLY),
+        Row::new("without a source, early", BEFORE, at, Ethernet::tags(5).carry(&v4(DYNAMIC, MX).tcp(&syn(25))), observed("too_many_tags", &INTERFACE)).at(EARLY),
+        Row::new("without a source, in time", "refused as soon as anybody is", at, Ethernet::tags(5).carry(&v4(DYNAMIC, MX).tcp(&syn(25))),
+            refused("too_many_tags", &INTERFACE)).at(MOMENT),
     ]
 }
 

@@ -37,7 +37,7 @@ fn us_6(port: u16) -> Expected {
 
 fn ports() -> Vec<Row> {
     const WHY: &str = "a new connection to submission (587, RFC 6409; 465, RFC 8314) gets a class, and passes";
-    const SYN_LIKE: &str = "a first fragment counts as a SYN (RFC 1858 section 4)";
+    const LIVE: &str = "a fragment of a connection that is open opens none (RFC 9293 section 3.10.7.4)";
     let any = (AnyServer, Side::Uplink);
     vec![
         Row::new("587 v4", WHY, UPLINK, open(US, SERVER, 587), us(587)),
@@ -48,7 +48,8 @@ fn ports() -> Vec<Row> {
         Row::new("behind IPv4 options", WHY, UPLINK, frame(&v4(US, SERVER).options(10).tcp(&syn(587))), us(587)),
         Row::new("behind destination options", WHY, UPLINK, frame(&v6(US_6, SERVER_6).with(Extension::DESTINATION).tcp(&syn(587))), us_6(587)),
         Row::new("SYN, ECE and CWR", WHY, UPLINK, segment(US, SERVER, &packets::tcp(PORT, 587, SYN | ECE | CWR)), us(587)),
-        Row::new("a first fragment v4", SYN_LIKE, UPLINK, frame(&v4(US, SERVER).fragment(0, true).tcp(&packets::tcp(PORT, 587, ACK))), us(587)),
+        Row::new("a first fragment with SYN v4", WHY, UPLINK, frame(&v4(US, SERVER).fragment(0, true).tcp(&syn(587))), us(587)),
+        Row::new("a first fragment without SYN v4", LIVE, UPLINK, frame(&v4(US, SERVER).fragment(0, true).tcp(&packets::tcp(PORT, 587, ACK))), unjudged()),
         Row::new("465 where it is the only port", "submission.ports = [465]", any, open(US, SERVER, 465), classed("class_country", "foreign", US, "US", SERVER, 465)),
         Row::new("587 where 465 is the only port", "submission.ports = [465]", any, open(US, SERVER, 587), unjudged()),
     ]

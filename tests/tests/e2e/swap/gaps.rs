@@ -1,0 +1,235 @@
+//! What could open a gate for a moment: under a flood of connections that are all refused, not one comes out.
+//!
+//! [`super::gap`] is the control: with the same flood and the same count, a program that is away for a millisecond shows.
+
+use std::{
+    process::Command,
+    sync::atomic::{AtomicBool, Ordering},
+    thread,
+};
+
+use anyhow::{Context as _, Result, anyhow, ensure};
+use gate_tests::{
+    exec,
+    gate::{Config, Daemon},
+    interrupt,
+    lab::{Flood, Who},
+};
+use libtest_mimic::Trial;
+
+use super::{ACCESS, LIMIT, MEET, PACE, Scene, Side, frames};
+use crate::bench::{Bench, Found};
+
+pub(super) fn trials(found: &Found) -> Vec<Trial> {
+    let trial = |name: &str, happens: fn(&mut Scene<'_>, &Flooded<'_>) -> Result<()>| {
+        found.lab_trial(format!("gaps::{name}"), move |bench| {
+            under_flood(bench, happens)
+        })
+    };
+    vec![
+        trial("kill_9_and_a_start", killed),
+        trial("sigterm_and_a_start", terminated),
+        trial("a_start_with_another_program", upgraded),
+        trial("reloads", reloaded),
+        trial("a_reload_that_is_refused", refused),
+        trial("another_interface_goes_down_and_up", bounced),
+        trial("interfaces_that_come_and_go", come_and_go),
+        trial("a_daemon_out_of_memory", starved),
+    ]
+}
+
+/// Text that no configuration has.
+const NONSENSE: &str = "[port25]\naction = \"perhaps\"\n";
+
+/// A flood that is under way.
+struct Flooded<'f>(&'f Flood);
+
+impl Flooded<'_> {
+    /// Waits until [`MEET`] more packets were sent.
+    fn meet(&self) -> Result<()> {
+        let progress = self.0.progress();
+        let before = progress.segments();
+        let sent = interrupt::wait_until(LIMIT, || progress.segments() >= before + MEET)?;
+        ensure!(sent, "the flood ran dry");
+        Ok(())
+    }
+}
+
+/// Everything that is sent is refused and counted, whatever `happens`, and what was counted once is not forgotten.
+fn under_flood(
+    bench: &Bench<'_>,
+    happens: impl FnOnce(&mut Scene<'_>, &Flooded<'_>) -> Result<()>,
+) -> Result<()> {
+    let mut scene = Scene::new(bench)?;
+    let before = scene.account()?;
+    let flood = bench.lab.flood(Who::Subscriber, frames(&[25]))?;
+    let flooded = Flooded(&flood);
+    flooded.meet()?;
+    let done = AtomicBool::new(false);
+    let outcome = thread::scope(|scope| {
+        let watching = scope.spawn(|| never_backwards(bench, &done));
+        let outcome = happens(&mut scene, &flooded).and_then(|()| flooded.meet());
+        done.store(true, Ordering::Relaxed);
+        let watched = watching
+            .join()
+            .map_err(|_| anyhow!("the look at counters panicked"))?;
+        outcome.and(watched)
+    });
+    flood.stop()?;
+    outcome?;
+    let account = scene.account()?.since(&before);
+    let refused = account
+        .counted
+        .get("reason restricted refused")
+        .copied()
+        .unwrap_or_default();
+    ensure!(
+        account.smtp_out == 0 && refused >= 3 * MEET,
+        "came out or was not refused: {account:#?}"
+    );
+    // What was in a queue of an interface when that went down was sent, and never arrived.
+    ensure!(refused <= account.smtp, "refused twice: {account:#?}");
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)
+}
+
+fn never_backwards(bench: &Bench<'_>, done: &AtomicBool) -> Result<()> {
+    let mut before = 0;
+    while !done.load(Ordering::Relaxed) {
+        let now = bench.gate().counters()?.verdicts.refused;
+        ensure!(
+            now >= before,
+            "counters went backwards: {before}, then {now}"
+        );
+        before = now;
+        thread::sleep(PACE);
+    }
+    Ok(())
+}
+
+/// The daemon, which the scene has for as long as nobody takes it.
+fn take(scene: &mut Scene<'_>) -> Result<Daemon> {
+    scene.daemon.take().context("no daemon")
+}
+
+fn start(scene: &mut Scene<'_>, config: &Config) -> Result<()> {
+    scene.daemon = Some(scene.bench.run(config)?);
+    Ok(())
+}
+
+fn killed(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let config = Side::Refuse.config(scene.bench)?;
+    for _ in 0..2 {
+        take(scene)?.kill()?;
+        flooded.meet()?;
+        start(scene, &config)?;
+    }
+    Ok(())
+}
+
+fn terminated(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let config = Side::Refuse.config(scene.bench)?;
+    for _ in 0..2 {
+        take(scene)?.terminate()?;
+        flooded.meet()?;
+        start(scene, &config)?;
+    }
+    Ok(())
+}
+
+/// The program that looks at every packet is another one: as an upgrade has it, it takes the place of the one that runs.
+fn upgraded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let program = |scene: &Scene<'_>| {
+        let attached = scene.bench.lab.router().attached()?;
+        attached.get(ACCESS).copied().context("no program")
+    };
+    let plain = Side::Refuse.config(scene.bench)?;
+    let mut every = plain.clone();
+    every.tables = "[tags]\ndscp_on = \"all\"\n";
+    every.class_keys("domestic", "dscp = 10")?;
+    let mut before = program(scene)?;
+    for config in [&every, &plain] {
+        take(scene)?.kill()?;
+        start(scene, config)?;
+        let after = program(scene)?;
+        ensure!(before != after, "the same program: {before}");
+        before = after;
+        flooded.meet()?;
+    }
+    Ok(())
+}
+
+fn reloaded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    for _ in 0..10 {
+        scene.reload(Side::Refuse)?;
+    }
+    flooded.meet()
+}
+
+fn refused(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let bench = scene.bench;
+    let path = bench.lab.scratch().join("gate.toml");
+    let good = std::fs::read(&path)?;
+    for bad in [NONSENSE.as_bytes(), &[], b"\xff\xfe"] {
+        std::fs::write(&path, bad)?;
+        let reload = bench.gate().output(&["reload"])?;
+        ensure!(reload.code() == Some(2), "{reload:?}");
+        flooded.meet()?;
+    }
+    std::fs::write(&path, good)?;
+    Ok(())
+}
+
+/// Not the one that the flood comes in by: veth in native mode takes the program off while it closes, and some packets of its queue go on without it
+/// (`veth_disable_xdp` in drivers/net/veth.c).
+fn bounced(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let interface = Who::Neighbour.interface();
+    for _ in 0..5 {
+        let router = scene.bench.lab.router();
+        router.ip(&format!(
+            "link set {interface} down\nlink set {interface} up\n"
+        ))?;
+        flooded.meet()?;
+    }
+    Ok(())
+}
+
+/// The interface of a neighbour, which the daemon takes off the gate and puts on it again.
+fn come_and_go(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let lab = &scene.bench.lab;
+    for _ in 0..3 {
+        lab.unplug(Who::Neighbour)?;
+        flooded.meet()?;
+        lab.plug(Who::Neighbour)?;
+        let well = interrupt::wait_until(LIMIT, || {
+            let status = scene.bench.gate().status();
+            status.is_ok_and(|(_, status)| status.state == "ok")
+        })?;
+        ensure!(well, "the interface is not on the gate again");
+    }
+    Ok(())
+}
+
+/// It gets no more memory than it has: whatever that makes of it, the gate goes on.
+fn starved(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let bench = scene.bench;
+    let daemon = take(scene)?;
+    let mut prlimit = Command::new("prlimit");
+    prlimit.args(["--pid", &daemon.id().to_string(), "--as=1"]);
+    exec::tool(&mut prlimit, "")?;
+    let mut config = Side::Refuse.config(bench)?;
+    "another text".clone_into(&mut config.title);
+    config.write(&bench.lab, "gate.toml")?;
+    let reload = bench.gate().output(&["reload"])?;
+    ensure!(
+        reload.code() != Some(0) && reload.stderr.contains("hint:"),
+        "without memory: {reload:?}"
+    );
+    flooded.meet()?;
+    let generation = bench.gate().counters()?.generation;
+    ensure!(
+        generation == Some(1),
+        "generation {generation:?} is in force"
+    );
+    daemon.kill()?;
+    start(scene, &config)
+}
