@@ -1,5 +1,7 @@
 //! Debian's package manager: what is installed, what could be, and installing it without questions.
 
+mod services;
+
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -58,8 +60,10 @@ pub(crate) fn install(wanted: &[&str], why: &str) -> Result<()> {
         );
     }
     say::step(format_args!("installing {list}: {why}"));
-    let mut install = apt_get(&["install", "--yes", "--no-install-recommends"])?;
+    // What is there stays: a mail server of this machine would go before another one comes.
+    let mut install = apt_get(&["install", "--yes", "--no-install-recommends", "--no-remove"])?;
     install.args(&missing);
+    let _idle = services::Idle::over(&missing)?;
     command::run(&mut install).with_context(|| {
         format!("cannot install {list} ({why})\nwhen the cause is mended, run: {by_hand}")
     })

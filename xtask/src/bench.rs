@@ -23,7 +23,7 @@ const SHAPES: &str = "shapes";
 /// Sets up, builds, and measures
 #[derive(clap::Args)]
 pub(crate) struct Arguments {
-    /// Only this suite: shapes, refuse, lookup, growth, userspace; can be given again
+    /// Only this suite: shapes, carriers, refuse, lookup, growth, userspace; can be given again
     #[arg(long, value_name = "NAME")]
     suite: Vec<String>,
     /// Fewer rounds: under three minutes, with more scatter

@@ -28,9 +28,10 @@ pub(crate) struct Arguments {
 }
 
 /// What is changed.
-const FILES: [&str; 5] = [
+const FILES: [&str; 6] = [
     "gate-common/src/parse/*.rs",
     "gate-common/src/decide.rs",
+    "gate-common/src/decide/*.rs",
     "gate-common/src/answer.rs",
     "gate-common/src/limit.rs",
     "gate-common/src/sets.rs",

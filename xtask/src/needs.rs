@@ -1,5 +1,7 @@
 //! What the tasks need from the machine beside Rust: one table, by the command each package brings.
 
+use std::{path::PathBuf, process::Command};
+
 use anyhow::{Result, bail};
 use clap::ValueEnum;
 
@@ -14,6 +16,8 @@ pub(crate) enum Group {
     Run,
     /// Network namespaces with real sockets: the demo and the end-to-end tests.
     Lab,
+    /// A mail server in the lab, of Debian's own programs.
+    Mail,
     /// The peers of the benchmark, each of which can be left out.
     Bench,
     /// Compare the parser with tshark's.
@@ -35,6 +39,7 @@ impl Group {
             Self::Build => "build",
             Self::Run => "run",
             Self::Lab => "lab",
+            Self::Mail => "mail",
             Self::Bench => "bench",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
@@ -47,6 +52,7 @@ impl Group {
 
 /// A command that tasks call.
 struct Need {
+    /// Its name; or `perl -MNAME`, for a module that one of them needs.
     command: &'static str,
     /// Debian's package that brings the command.
     package: &'static str,
@@ -102,8 +108,8 @@ const NEEDS: &[Need] = &[
     Need {
         command: "nft",
         package: "nftables",
-        groups: &[Group::Bench],
-        why: "filters packets and looks addresses up in sets",
+        groups: &[Group::Mail, Group::Bench, Group::Lab],
+        why: "filters packets, looks addresses up in sets, counts what shows of classes",
     },
     Need {
         command: "ipset",
@@ -128,6 +134,48 @@ const NEEDS: &[Need] = &[
         package: "nmap",
         groups: &[Group::Lab],
         why: "scans the lab as attackers would",
+    },
+    Need {
+        command: "postfix",
+        package: "postfix",
+        groups: &[Group::Mail],
+        why: "reads tags in the lab, with a configuration of its own",
+    },
+    Need {
+        command: "dovecot",
+        package: "dovecot-core",
+        groups: &[Group::Mail],
+        why: "checks passwords for that Postfix",
+    },
+    Need {
+        command: "swaks",
+        package: "swaks",
+        groups: &[Group::Mail],
+        why: "submits mail in the lab",
+    },
+    Need {
+        command: "perl -MIO::Socket::INET6",
+        package: "libio-socket-inet6-perl",
+        groups: &[Group::Mail],
+        why: "lets swaks speak IPv6",
+    },
+    Need {
+        command: "perl -MNet::SSLeay",
+        package: "libnet-ssleay-perl",
+        groups: &[Group::Mail],
+        why: "lets swaks speak TLS",
+    },
+    Need {
+        command: "openssl",
+        package: "openssl",
+        groups: &[Group::Mail],
+        why: "makes a certificate for that Postfix",
+    },
+    Need {
+        command: "setpriv",
+        package: "util-linux",
+        groups: &[Group::Lab],
+        why: "runs readers of tags as nobody",
     },
     Need {
         command: "qemu-system-x86_64",
@@ -214,8 +262,19 @@ pub(crate) fn offer(group: Group) {
 
 fn missing(group: Group) -> Vec<&'static Need> {
     of(group)
-        .filter(|need| command::find(need.command).is_none())
+        .filter(|need| found(need.command).is_none())
         .collect()
+}
+
+/// Where a command is; of a module of Perl, where that is which has it.
+fn found(command: &str) -> Option<PathBuf> {
+    let Some(module) = command.strip_prefix("perl -M") else {
+        return command::find(command);
+    };
+    let perl = command::find("perl")?;
+    let mut load = Command::new(&perl);
+    load.args([&format!("-M{module}"), "-e", "1"]);
+    command::capture(&mut load).is_ok().then_some(perl)
 }
 
 /// `xz (packs and unpacks the country database), ...`
@@ -237,7 +296,7 @@ pub(crate) fn report(group: Group) {
         why,
     } in of(group)
     {
-        match command::find(command) {
+        match found(command) {
             Some(path) => say::line(format_args!("  {command}: {} ({why})", path.display())),
             None => say::line(format_args!(
                 "  {command}: missing, package {package} brings it ({why})"

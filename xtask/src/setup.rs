@@ -52,6 +52,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             }
             Group::Run
             | Group::Lab
+            | Group::Mail
             | Group::Bench
             | Group::Conformance
             | Group::Vm

@@ -87,11 +87,16 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
     }
     test.arg("--").args(filter);
     prepared.tell(&mut test);
-    if let Err(error) = needs::ensure(Group::Conformance) {
-        say::step(format_args!(
-            "the comparison with tshark will be skipped: {}",
-            say::chain(&error)
-        ));
+    for (group, what) in [
+        (Group::Conformance, "the comparison with tshark"),
+        (Group::Mail, "what is tried with a real mail server"),
+    ] {
+        if let Err(error) = needs::ensure(group) {
+            say::step(format_args!(
+                "{what} will be skipped: {}",
+                say::chain(&error)
+            ));
+        }
     }
     test.env(CAPTURES, captures::unpack(workspace)?);
     let mut tally = Tally::default();
