@@ -6,8 +6,8 @@ use std::cell::Cell;
 use etherparse::{IpNumber, IpSlice, Ipv6HeaderSlice, SlicedPacket, TransportSlice};
 use gate_common::{
     Action, Addr, Answer, Answered, Flow, Role, Scope, Shape,
-    abi::{COUNTRIES, ClassedCountry, Interface, Limit, Rule, Settings},
-    decide::decide,
+    abi::{CLASSES, COUNTRIES, ClassSettings, ClassedCountry, Interface, Limit, Rule, Settings},
+    decide::{Now, decide},
     parse::parse,
 };
 
@@ -44,7 +44,7 @@ pub fn check(data: &[u8]) {
     };
     let tables = tables(wanted, from, choice & 0x80 == 0);
     let Some((shape, flow)) = flow else { return };
-    let Some(decision) = decide(shape, &flow, 1, &tables, 0) else {
+    let Some(decision) = decide(shape, &flow, 1, &tables, Now::both(0)) else {
         return;
     };
     let Some(reply) = reply(&frame, &flow, &decision, &tables, 0) else {
@@ -89,9 +89,12 @@ fn tables(answer: Answer, [answer_v4, answer_v6]: [Addr; 2], within: bool) -> An
         throttle: limit,
         answer_source: limit,
         answer_total: limit,
+        unlisted_effective_from_ns: 0,
+        sourceless_effective_from_ns: 0,
         answer_v4,
         answer_v6,
-        class_counters: [0; gate_common::abi::CLASSES],
+        classes: [ClassSettings::default(); CLASSES],
+        mark_mask: 0,
         countries: [ClassedCountry::default(); COUNTRIES],
         scope: Scope::All as u8,
         unlisted: 0,
@@ -102,7 +105,10 @@ fn tables(answer: Answer, [answer_v4, answer_v6]: [Addr; 2], within: bool) -> An
         any_server: 0,
         count_sources: 0,
         sourceless_action: Action::Enforce as u8,
-        reserved: [0; 3],
+        dscp_all: 0,
+        bleach: 0,
+        shows: 0,
+        reserved: [0; 4],
     };
     let restricted = Rule {
         policy: gate_common::Policy::Restrict as u8,
@@ -125,7 +131,9 @@ fn tables(answer: Answer, [answer_v4, answer_v6]: [Addr; 2], within: bool) -> An
         class: None,
         country: None,
         within,
+        bypass_until_ns: 0,
         taken: Cell::new(0),
+        bucket: Cell::new(None),
     }
 }
 
