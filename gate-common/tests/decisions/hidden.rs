@@ -2,40 +2,24 @@
 
 use gate_common::{
     Action, Answer, Answered, Flow, Over, Policy, Reason, Shape, Verdict,
-    abi::{BucketKey, ClassSettings, FlowTag, Limit},
+    abi::{BucketKey, ClassSettings, FlowTag},
     decide::{Decision, decide},
 };
 
 use crate::{
+    uplink::{self, CLASS, CLIENT},
     why,
-    world::{ACCESS, NOW, UPLINK, World, addr, world},
+    world::{ACCESS, NOW, UPLINK, World, addr},
 };
 
-const CLASS: u8 = 3;
-const CLIENT: &str = "203.0.113.5";
 const TINY: Shape = Shape::TinyFragment;
 
 /// A world in which tiny fragments hide a port, and the client's class has a limit.
 fn limited(within: bool, change: impl FnOnce(&mut ClassSettings)) -> World {
-    let mut world = world();
-    world.within = within;
-    world.classes.insert(addr(CLIENT), CLASS.into());
-    let class = &mut world.settings.classes[usize::from(CLASS)];
-    *class = ClassSettings {
-        connections: Limit {
-            interval_ns: 10,
-            burst_ns: 30,
-        },
-        counter: 53,
-        over: Over::Reset as u8,
-        action: Action::Enforce as u8,
-        policy: Policy::Restrict as u8,
-        source_v4: 24,
-        source_v6: 56,
-        ..ClassSettings::default()
-    };
-    change(class);
-    world
+    World {
+        within,
+        ..uplink::limited(change)
+    }
 }
 
 /// To the listed server, by a port that nobody can see.

@@ -11,8 +11,8 @@ use crate::{
     world::{NOW, RST, SYN, UPLINK, World, addr, syn, world},
 };
 
-const CLASS: u8 = 3;
-const CLIENT: &str = "203.0.113.5";
+pub(super) const CLASS: u8 = 3;
+pub(super) const CLIENT: &str = "203.0.113.5";
 const TAG: u8 = FlowTag::OVER_LIMIT;
 const WATCHED: u8 = FlowTag::OBSERVED;
 
@@ -88,7 +88,7 @@ fn the_uplink_gets_classes_and_nothing_else() {
 }
 
 /// A world in which the client is in a class with a limit, which it is over.
-fn limited(change: impl FnOnce(&mut ClassSettings)) -> World {
+pub(super) fn limited(change: impl FnOnce(&mut ClassSettings)) -> World {
     let mut world = world();
     world.within = false;
     world.classes.insert(addr(CLIENT), CLASS.into());

@@ -180,7 +180,7 @@ fn refused(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 }
 
 /// Not the one that the flood comes in by: veth in native mode takes the program off while it closes, and some packets of its queue go on without it
-/// (`veth_disable_xdp` in drivers/net/veth.c).
+/// (`veth_disable_xdp` in drivers/net/veth.c), of a program that drops everything as well.
 fn bounced(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
     let interface = Who::Neighbour.interface();
     for _ in 0..5 {
