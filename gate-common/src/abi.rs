@@ -14,6 +14,7 @@
 use crate::{Reason, Verdict};
 
 mod records;
+mod rehearsal;
 mod settings;
 
 pub use self::{
@@ -21,6 +22,7 @@ pub use self::{
         ANSWERS, BucketKey, BucketSet, FlowKey, FlowTag, LIMITED, Limited, Metadata, Packets,
         SHOWN, SOURCE_WORDS, SPENT, Source, SourceBucket, SourceKey, SourceSet, began_ns, moment,
     },
+    rehearsal::{Difference, DifferenceKey, Differences, Judged, REHEARSED, Treatment},
     settings::{
         COUNTRIES, ClassSettings, ClassedCountry, DeviceKey, Interface, InterfaceKey, KernelLayout,
         Limit, PlacedInterface, Rule, Settings,
@@ -28,7 +30,7 @@ pub use self::{
 };
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 5;
+pub const ABI_VERSION: u32 = 6;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
@@ -57,6 +59,15 @@ pub mod maps {
     /// `HASH`, `u64` by [`DeviceKey`](super::DeviceKey): answers that failed to leave, by interface. The loader makes the entries, and the
     /// programs on [`TRACEPOINTS`](super::TRACEPOINTS) add to those that there are.
     pub const UNSENT: &str = "UNSENT";
+    /// `PERCPU_ARRAY`, `u64` by [`Rehearsed`](crate::Rehearsed): what came of packets in a rehearsal.
+    pub const REHEARSED: &str = "REHEARSED";
+    /// `PERCPU_ARRAY` of one [`Judged`](super::Judged): the packet that the CPU is at, in a rehearsal.
+    pub const JUDGED: &str = "JUDGED";
+    /// `ARRAY_OF_MAPS` by [`Differences`](super::Differences), `HASH` each, [`Difference`](super::Difference) by
+    /// [`DifferenceKey`](super::DifferenceKey): how the generation in force and the candidate treat packets. Empty but in a rehearsal.
+    pub const DIFFERENCES: &str = "DIFFERENCES";
+    /// `ARRAY_OF_MAPS` of one `ARRAY` as [`BUCKETS`]: the token buckets of the candidate. Empty but in a rehearsal.
+    pub const REHEARSED_BUCKETS: &str = "REHEARSED_BUCKETS";
     /// Slotted `ARRAY` of one [`Settings`](super::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Slotted `ARRAY` of [`INTERFACE_PLACES`](super::INTERFACE_PLACES) [`PlacedInterface`](super::PlacedInterface)s, each at its
@@ -73,7 +84,7 @@ pub mod maps {
     pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
-    pub const STATES: [&str; 12] = [
+    pub const STATES: [&str; 16] = [
         STATE,
         TOTALS,
         COUNTERS,
@@ -86,7 +97,13 @@ pub mod maps {
         BUCKETS,
         TOTAL_BUCKET,
         UNSENT,
+        REHEARSED,
+        JUDGED,
+        DIFFERENCES,
+        REHEARSED_BUCKETS,
     ];
+    /// Those of them that belong to a rehearsal: nothing in them outlives it.
+    pub const REHEARSAL: [&str; 4] = [REHEARSED, JUDGED, DIFFERENCES, REHEARSED_BUCKETS];
     /// The maps of maps, whose inner maps make a generation.
     pub const SLOTTED: [&str; 6] = [SETTINGS, INTERFACES, DISPLACED, RULES, ROOTS, NODES];
 }
@@ -103,8 +120,10 @@ pub const TRACEPOINTS: [&str; 2] = ["xdp_bulk_tx", "xdp_exception"];
 /// The symbol of the [`KernelLayout`] in the object, which the loader fills in.
 pub const KERNEL_LAYOUT: &str = "KERNEL_LAYOUT";
 
-/// Slots of a slotted map: two that take turns, and one reserved for a candidate generation (rehearsal).
+/// Slots of a slotted map: two that take turns, and [`CANDIDATE`].
 pub const SLOTS: u32 = 3;
+/// The slot of the generation that a rehearsal compares with the one in force.
+pub const CANDIDATE: u32 = 2;
 /// How many counters there are ([`maps::COUNTERS`]). Number 0 counts nothing.
 pub const COUNTERS: u32 = 16_384;
 /// How many objects a configuration can count one by one: half, so that the next generation has counters for as many
@@ -148,6 +167,11 @@ pub enum State {
     /// The UNIX time in nanoseconds until which everything is only observed, whatever is configured; 0 is no bypass. It is written when a
     /// person asks, and by nothing else: no start, reload or end of the loader touches it.
     Bypass = 5,
+    /// The number of the generation that the one in the slot [`CANDIDATE`] is compared with; 0 is no rehearsal. While another generation is in force
+    /// there is none either.
+    Rehearsal = 6,
+    /// The nanoseconds of `CLOCK_MONOTONIC` at which the rehearsal is over, whether anybody is there to end it or not.
+    RehearsalUntil = 7,
 }
 
 /// Why packets that are to be marked have no [`Metadata`].
@@ -176,7 +200,7 @@ impl NoMetadata {
 
 impl State {
     /// How many there are.
-    pub const COUNT: u32 = 6;
+    pub const COUNT: u32 = 8;
 }
 
 /// Which generation is in force, and in which slot: one word, so that one load reads both.

@@ -34,6 +34,6 @@ pub use country::Country;
 pub use parse::Flow;
 pub use shape::{Shape, ShapePolicy};
 pub use words::{
-    Action, Answer, Answered, Bucket, Identity, Over, Policy, Reason, Role, Scope, Shown,
-    UnknownWord, Verdict,
+    Action, Answer, Answered, Bucket, Identity, Over, Policy, Reason, Rehearsed, Role, Scope,
+    Shown, UnknownWord, Verdict,
 };

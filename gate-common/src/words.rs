@@ -199,6 +199,22 @@ words! {
 }
 
 words! {
+    /// What came of packets in a rehearsal.
+    Rehearsed {
+        /// Packets that the generation in force and the candidate were both asked about.
+        Compared = 0, "compared";
+        /// Of those, the packets that they treat otherwise, if only for another reason.
+        Different = 1, "different";
+        /// Packets that no line says how they were treated: there was no room for another one.
+        LostTreatments = 2, "lost_treatments";
+        /// Of the different packets, those of sources that there was no room for.
+        LostSources = 3, "lost_sources";
+        /// Of the different packets, those whose source cannot be read.
+        Sourceless = 4, "sourceless";
+    }
+}
+
+words! {
     /// What became of a packet that the gate judged. Each judged packet has exactly one.
     Verdict {
         /// The port 25 rule looked at it and let it through.

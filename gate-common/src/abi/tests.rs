@@ -11,7 +11,7 @@ use bytemuck::Zeroable;
 
 use super::*;
 use crate::{
-    Addr, Answered, Bucket, Flow, Shape, Shown,
+    Addr, Answered, Bucket, Flow, Rehearsed, Shape, Shown,
     table::{INLINE, ROOT_LINES, RUNS, RUNS128},
 };
 
@@ -41,6 +41,8 @@ fn describe() -> String {
             source_v6, reserved,
         }
         DeviceKey { netns, index }
+        Difference { packets }
+        DifferenceKey { address, from, to, cpu, v4_length, v6_length, role, reserved }
         Flow {
             src, dst, outer, sport, dport, vlan, network, transport, pppoe, flags, marks, reserved,
         }
@@ -49,6 +51,7 @@ fn describe() -> String {
         Interface { counter, role, identity, stripped, hidden_role }
         InterfaceKey { index, vlan, reserved }
         PlacedInterface { key, interface }
+        Judged { monotonic_ns, treatment, shape }
         KernelLayout { device_index, device_netns, netns_number }
         Limit { interval_ns, burst_ns }
         Limited { within, over, contended, made, evicted }
@@ -70,7 +73,7 @@ fn describe() -> String {
     let _ = writeln!(
         text,
         "limits slots={SLOTS} counters={COUNTERS} counted={COUNTED} source_sets={SOURCE_SETS} interface_places={INTERFACE_PLACES} flows={FLOWS} bucket_sets={BUCKET_SETS} devices={DEVICES} classes={CLASSES} \
-         countries={COUNTRIES} totals={TOTALS} state={}",
+         countries={COUNTRIES} totals={TOTALS} candidate={CANDIDATE} state={}",
         State::COUNT
     );
     for name in maps::STATES.iter().chain(&maps::SLOTTED) {
@@ -100,6 +103,12 @@ fn describe() -> String {
     }
     for shown in Shown::ALL {
         let _ = writeln!(text, "shown {}={shown}", *shown as u8);
+    }
+    for rehearsed in Rehearsed::ALL {
+        let _ = writeln!(text, "rehearsed {}={rehearsed}", *rehearsed as u8);
+    }
+    for differences in Differences::ALL {
+        let _ = writeln!(text, "differences {}={differences:?}", differences as u32);
     }
     let _ = writeln!(text, "metadata magic={:#x}", Metadata::MAGIC);
     for bucket in Bucket::ALL {
