@@ -1,9 +1,9 @@
 //! Token buckets in maps: [`gate_common::limit`] says what a bucket holds, this module where it is, and that no two CPUs take
-//! the same token.
+//! the same token. The candidate of a rehearsal has buckets of its own, and counts nothing.
 
 use gate_common::{
     Addr, Bucket,
-    abi::{BUCKET_SETS, BucketKey, Limit, Limited, SourceBucket, State},
+    abi::{BUCKET_SETS, BucketKey, CANDIDATE, Limit, Limited, SourceBucket, State},
     limit::{self, TRIES},
 };
 
@@ -43,7 +43,8 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
     let Some(bucket) = Bucket::from_number(what as u8) else {
         return 0;
     };
-    let Some([settings]) = maps::SETTINGS.get_value(u32::from((what >> 24) as u8), &0) else {
+    let slot = u32::from((what >> 24) as u8);
+    let Some([settings]) = maps::SETTINGS.get_value(slot, &0) else {
         return 0;
     };
     let key = BucketKey {
@@ -59,13 +60,13 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
             None => Outcome::Contended,
         },
         Bucket::Throttle | Bucket::Answer | Bucket::Class => {
-            take_of_source(&key, settings.limit(&key), now_ns)
+            take_of_source(slot, &key, settings.limit(&key), now_ns)
         }
     };
     if matches!(outcome, Outcome::NoBucket) && what & LAST == 0 {
         return AGAIN;
     }
-    count(bucket, |limited| match outcome {
+    count(slot, bucket, |limited| match outcome {
         Outcome::Within => &mut limited.within,
         Outcome::Over => &mut limited.over,
         Outcome::Contended | Outcome::NoBucket => &mut limited.contended,
@@ -87,13 +88,20 @@ enum Outcome {
 }
 
 #[inline(always)]
-fn take_of_source(key: &BucketKey, limit: &Limit, now_ns: u64) -> Outcome {
+fn take_of_source(slot: u32, key: &BucketKey, limit: &Limit, now_ns: u64) -> Outcome {
     let place = sets::place::<SourceBucket, _>(
         maps::state(State::Seed),
         key.address,
         key.kind(),
         BUCKET_SETS,
-        |set| maps::BUCKETS.get_ptr_mut(set),
+        |set| {
+            if slot == CANDIDATE {
+                let set = maps::REHEARSED_BUCKETS.get_value_ptr_mut(0, &set)?;
+                Some(set.cast())
+            } else {
+                maps::BUCKETS.get_ptr_mut(set)
+            }
+        },
     );
     let Some(place) = place else {
         return Outcome::Contended;
@@ -116,9 +124,9 @@ fn take_of_source(key: &BucketKey, limit: &Limit, now_ns: u64) -> Outcome {
     let Some(evicted) = made else {
         return Outcome::NoBucket;
     };
-    count(key.bucket, |limited| &mut limited.made);
+    count(slot, key.bucket, |limited| &mut limited.made);
     if evicted {
-        count(key.bucket, |limited| &mut limited.evicted);
+        count(slot, key.bucket, |limited| &mut limited.evicted);
     }
     Outcome::Within
 }
@@ -143,7 +151,10 @@ fn take_from(word: *mut u64, limit: &Limit, now_ns: u64) -> Outcome {
 }
 
 #[inline(always)]
-fn count(bucket: Bucket, field: impl FnOnce(&mut Limited) -> &mut u64) {
+fn count(slot: u32, bucket: Bucket, field: impl FnOnce(&mut Limited) -> &mut u64) {
+    if slot == CANDIDATE {
+        return;
+    }
     if let Some(limited) = maps::LIMITED.get_ptr_mut(bucket as u32) {
         // SAFETY: this CPU's own words, and XDP programs do not interrupt one another on a CPU.
         *field(unsafe { &mut *limited }) += 1;

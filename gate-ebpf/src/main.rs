@@ -21,6 +21,7 @@ mod log;
 mod maps;
 mod mark;
 mod packet;
+mod rehearse;
 mod sets;
 mod show;
 mod tables;
@@ -43,6 +44,7 @@ use gate_common::{
 use crate::{
     answer::gate_answer,
     packet::{Far, Near},
+    rehearse::gate_rehearse,
     show::{gate_follow, gate_show},
     tables::Generation,
 };
@@ -124,7 +126,18 @@ fn enter<const EVERY: bool>(ctx: *mut xdp_md) -> u32 {
         return xdp_action::XDP_PASS;
     }
     // SAFETY: as above.
-    match unsafe { gate_judge(ctx, &raw mut *flow, shape as u32) } {
+    let judged = unsafe { gate_judge(ctx, &raw mut *flow, shape as u32) };
+    if judged & rehearse::COMPARED != 0 {
+        // Before anything becomes of the frame, and beside it: nothing that a rehearsal finds can reach the verdict.
+        // SAFETY: as above.
+        unsafe { gate_rehearse(ctx, &raw mut *flow) };
+    }
+    #[expect(
+        clippy::cast_possible_truncation,
+        reason = "the upper half is not part of the order"
+    )]
+    let order = judged as u32;
+    match order {
         PASS => xdp_action::XDP_PASS,
         DROP => xdp_action::XDP_DROP,
         order if show::is_order(order) => {
@@ -137,7 +150,7 @@ fn enter<const EVERY: bool>(ctx: *mut xdp_md) -> u32 {
     }
 }
 
-/// What [`gate_judge`] returns for a packet that passes.
+/// What [`gate_judge`] returns, in the lower half of the word, for a packet that passes.
 const PASS: u32 = 0;
 /// What it returns for one that is dropped; everything else is what [`gate_show`] or [`gate_answer`] is to do.
 const DROP: u32 = 1;
@@ -145,15 +158,17 @@ const DROP: u32 = 1;
 /// Decides about a packet and counts it. A global function for the sake of its stack frame: the kernel has 512 octets for the program
 /// and all that it calls, and what parses a packet or answers it does not run at the same time.
 ///
+/// The upper half of what it returns is [`rehearse::COMPARED`] if there is a rehearsal, else 0.
+///
 /// # Safety
 ///
 /// As of [`gate_parse`].
 #[unsafe(no_mangle)]
 #[inline(never)]
-unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -> u32 {
+unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -> u64 {
     // SAFETY: the caller's contract, which the verifier holds it to.
     let Some(flow) = (unsafe { flow.as_mut() }) else {
-        return PASS;
+        return u64::from(PASS);
     };
     let shape = packet::shape(shape);
     let monotonic_ns = clock::monotonic_ns();
@@ -161,8 +176,14 @@ unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -
     // One load for the packet: the slot travels on as a scalar, so that all look-ups are in one generation.
     let word = GenerationWord(maps::state(State::Generation));
     let tables = Generation::new(word);
-    let Some(decision) = decide::decide(shape, flow, interface(ctx), &tables, now) else {
-        return PASS;
+    let decision = decide::decide(shape, flow, interface(ctx), &tables, now);
+    let compared = if rehearse::compares(word.number()) {
+        rehearse::hand_over(shape, decision.as_ref(), monotonic_ns)
+    } else {
+        0
+    };
+    let Some(decision) = decision else {
+        return u64::from(PASS) | compared;
     };
     #[cfg(feature = "log")]
     log::judged(&XdpContext::new(ctx), flow, &decision);
@@ -179,15 +200,16 @@ unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -
         tables.counts_sources(),
         monotonic_ns,
     );
-    match decision.verdict {
+    let order = match decision.verdict {
         Verdict::Refused => answer::order(&decision, &tables, now.monotonic_ns),
         Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => shown,
-    }
+    };
+    u64::from(order) | compared
 }
 
 /// The index of the interface that the packet came in by.
 #[inline(always)]
-fn interface(ctx: *mut xdp_md) -> u32 {
+pub(crate) fn interface(ctx: *mut xdp_md) -> u32 {
     // SAFETY: the kernel hands every XDP program a valid context.
     unsafe { (*ctx).ingress_ifindex }
 }

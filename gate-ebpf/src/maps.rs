@@ -11,8 +11,9 @@ use aya_ebpf::{
 use gate_common::{
     Country,
     abi::{
-        self, BucketSet, DeviceKey, FlowKey, FlowTag, Interface, InterfaceKey, Limited, List,
-        NoMetadata, Packets, PlacedInterface, Rule, Settings, SourceSet, State,
+        self, BucketSet, DeviceKey, Difference, DifferenceKey, Differences, FlowKey, FlowTag,
+        Interface, InterfaceKey, Judged, Limited, List, NoMetadata, Packets, PlacedInterface, Rule,
+        Settings, SourceSet, State,
     },
     table::{Line, ROOT_LINES},
 };
@@ -56,6 +57,21 @@ pub(crate) static BUCKETS: Array<BucketSet, { abi::BUCKET_SETS as usize }, ALIGN
 pub(crate) static TOTAL_BUCKET: Array<u64, 1> = Array::new();
 #[btf_map]
 pub(crate) static UNSENT: HashMap<DeviceKey, u64, { abi::DEVICES as usize }> = HashMap::new();
+
+#[btf_map]
+pub(crate) static REHEARSED: PerCpuArray<u64, { abi::REHEARSED as usize }> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static JUDGED: PerCpuArray<Judged, 1> = PerCpuArray::new();
+#[btf_map]
+pub(crate) static DIFFERENCES: ArrayOfMaps<
+    HashMap<DifferenceKey, Plain<Difference>, 1>,
+    { Differences::COUNT as usize },
+> = ArrayOfMaps::new();
+#[btf_map]
+pub(crate) static REHEARSED_BUCKETS: ArrayOfMaps<
+    Array<Plain<BucketSet>, { abi::BUCKET_SETS as usize }, ALIGNED>,
+    1,
+> = ArrayOfMaps::new();
 
 #[btf_map]
 pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = ArrayOfMaps::new();

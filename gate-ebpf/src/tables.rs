@@ -3,8 +3,8 @@
 use gate_common::{
     Addr,
     abi::{
-        BucketKey, FlowKey, FlowTag, GenerationWord, Interface, InterfaceKey, List, Rule, Settings,
-        State,
+        BucketKey, CANDIDATE, FlowKey, FlowTag, GenerationWord, Interface, InterfaceKey, List,
+        Rule, Settings, State,
     },
     carry::Tags,
     decide::Tables,
@@ -33,6 +33,17 @@ impl Generation {
                 maps::SETTINGS.get_value(slot, &0).map(|[it]| it)
             },
         }
+    }
+
+    /// The candidate of a rehearsal; none if there is nothing in its slot.
+    #[inline(always)]
+    pub(crate) fn candidate() -> Option<Self> {
+        let [settings] = maps::SETTINGS.get_value(CANDIDATE, &0)?;
+        Some(Self {
+            slot: CANDIDATE,
+            number: 0,
+            settings: Some(settings),
+        })
     }
 
     /// The number that the list has for `addr`; 0 is nothing.
