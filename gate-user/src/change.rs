@@ -87,6 +87,18 @@ pub fn same_inputs(old: &Manifest, new: &Manifest) -> bool {
         && list_files(old, new).is_empty()
 }
 
+/// The same, whatever exemptions either has.
+#[must_use]
+pub fn same_but_exemptions(old: &Manifest, new: &Manifest) -> bool {
+    let exemptions = [&old.exemptions, &new.exemptions];
+    old.config == new.config
+        && old.config_sha256 == new.config_sha256
+        && databases(old, new).is_empty()
+        && list_files(old, new)
+            .keys()
+            .all(|path| exemptions.contains(&&Some(path.clone())))
+}
+
 impl Change {
     /// What differs between the manifests; the rest is left empty.
     #[must_use]

@@ -82,7 +82,8 @@ pub fn check(pins: &Pins, path: &Path) -> Result<Checked, Error> {
         Ok(()) => {
             pins.check_file_system()?;
             if pins.root().exists() {
-                pins.check_ownership()?;
+                pins.others()?;
+                pins.check_version()?;
                 kernel::check_pins(OBJECT, pins)?;
             }
             let wanted: Vec<_> = config.wanted().collect();

@@ -1,6 +1,6 @@
 //! `gate detach`: takes the gate out of the kernel. The only command that opens it.
 
-use std::io;
+use std::{collections::BTreeSet, io};
 
 use serde::Serialize;
 
@@ -19,20 +19,32 @@ pub struct Detached {
 
 /// Removes links, maps and pins.
 pub fn detach(pins: &Pins) -> Result<Detached, Error> {
-    if !pins.exist() {
+    let versions = |pins: &Pins| -> Result<Vec<Pins>, Error> {
+        let own = pins.exist().then(|| pins.clone());
+        Ok(own
+            .into_iter()
+            .chain(pins.others_among_foreign()?)
+            .collect())
+    };
+    if !pins.root().is_dir() || versions(pins)?.is_empty() {
         return Err(Error::NotLoaded {
             pins: pins.root().to_owned(),
         });
     }
     let _lock = pins.lock()?;
     pins.check_version()?;
-    control::clean_up(pins)?;
-    let interfaces = pins.linked()?;
-    let marks = attach::unmark(pins)?;
-    pins.remove_all()?;
+    let mut interfaces = BTreeSet::new();
+    let mut marks = BTreeSet::new();
+    // Also what another version of the map ABI has in force: this is the command that takes the gate off, whoever put it on.
+    for pins in versions(pins)? {
+        control::clean_up(&pins)?;
+        interfaces.extend(pins.linked()?);
+        marks.extend(attach::unmark(&pins)?);
+        pins.remove_all()?;
+    }
     Ok(Detached {
-        interfaces,
-        marks,
+        interfaces: interfaces.into_iter().collect(),
+        marks: marks.into_iter().collect(),
         pins: pins.root().to_owned(),
     })
 }

@@ -5,6 +5,7 @@ use crate::{
     bypass::WantedError,
     config::ConfigError,
     control::ControlError,
+    exempt::ExemptError,
     explain::ExplainError,
     file::FileError,
     generation::{ListError, PlanError, manifest::ManifestError},
@@ -12,7 +13,9 @@ use crate::{
     guard::GuardError,
     judge::InstanceError,
     kernel::KernelError,
+    migrate::MigrateError,
     pins::PinsError,
+    rehearse::RehearseError,
     replay::ReplayError,
     tags::TagError,
 };
@@ -57,6 +60,9 @@ pub enum Error {
     /// The kernel refused something.
     #[error(transparent)]
     Kernel(#[from] KernelError),
+    /// What another version of the map ABI put in force cannot be taken over.
+    #[error(transparent)]
+    Migrate(MigrateError),
     /// An interface cannot have the program.
     #[error(transparent)]
     Attach(#[from] AttachError),
@@ -74,9 +80,15 @@ pub enum Error {
     /// A bypass cannot be had.
     #[error(transparent)]
     Bypass(#[from] WantedError),
+    /// An exemption cannot be changed.
+    #[error(transparent)]
+    Exempt(#[from] ExemptError),
     /// The daemon cannot be asked, or cannot be made to listen.
     #[error(transparent)]
     Control(#[from] ControlError),
+    /// A configuration cannot be rehearsed.
+    #[error(transparent)]
+    Rehearse(#[from] RehearseError),
     /// A capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
@@ -192,9 +204,11 @@ impl Error {
             | Self::Unconfirmed { .. } => Exit::Usage,
             Self::NoDaemon { .. } => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
+            Self::Rehearse(error) => error.exit(),
             Self::Replay(error) => error.exit(),
             Self::Instance(error) => error.exit(),
             Self::Explain(error) => error.exit(),
+            Self::Exempt(error) => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
                 | PinsError::Locked { .. }
@@ -202,6 +216,7 @@ impl Error {
                 | PinsError::OtherVersion { .. },
             )
             | Self::Kernel(KernelError::Incompatible { .. })
+            | Self::Migrate(_)
             | Self::Tags(TagError::OtherVersion { .. })
             | Self::Attach(AttachError::Foreign { .. }) => Exit::Conflict,
             Self::Pins(_)
@@ -241,6 +256,8 @@ impl Error {
                 Some("for example `gate bypass --for 30m --reason \"ticket 4711\"`".to_owned())
             }
             Self::Control(error) => Some(error.hint()),
+            Self::Exempt(error) => Some(error.hint()),
+            Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),
@@ -253,6 +270,7 @@ impl Error {
             Self::Plan(error) => Some(error.hint()),
             Self::Pins(error) => Some(error.hint()),
             Self::Kernel(error) => Some(error.hint()),
+            Self::Migrate(error) => Some(error.hint()),
             Self::Tags(error) => Some(error.hint()),
             Self::Attach(error) => Some(error.hint()),
             Self::Mark(error) => Some(error.hint()),

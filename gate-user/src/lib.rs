@@ -5,6 +5,7 @@
 
 pub mod answer;
 pub mod attach;
+pub mod boot;
 pub mod bypass;
 pub mod capture;
 pub mod change;
@@ -14,7 +15,9 @@ pub mod config;
 pub mod control;
 pub mod detach;
 pub mod diff;
+pub mod doctor;
 mod error;
+pub mod exempt;
 pub mod explain;
 pub mod file;
 pub mod floor;
@@ -28,6 +31,8 @@ pub mod load;
 pub mod marking;
 pub mod matrix;
 pub mod memory;
+pub mod metrics;
+pub mod migrate;
 pub mod object;
 #[cfg(feature = "log")]
 pub mod packet_log;
@@ -35,6 +40,7 @@ pub mod person;
 pub mod pins;
 pub mod privilege;
 mod progress;
+pub mod rehearse;
 pub mod replay;
 pub mod report;
 pub mod run;

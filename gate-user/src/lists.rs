@@ -60,7 +60,7 @@ pub(crate) fn lines(text: &str) -> impl Iterator<Item = Line> {
     text.split('\n').enumerate().filter_map(|(index, line)| {
         let (rest, content) = match entry(line) {
             Ok(None) => return None,
-            Ok(Some((start, entry))) => (start, Ok(entry)),
+            Ok(Some(found)) => (found.start, Ok(found.entry)),
             Err(Misread { rest, fault }) => (rest, Err(fault)),
         };
         let before = line.get(..line.len() - rest.len()).unwrap_or_default();
@@ -78,8 +78,23 @@ struct Misread<'l> {
     fault: Fault,
 }
 
-/// The entry of a line, and the part of the line that begins with it; `None` if the line says nothing.
-fn entry(line: &str) -> Result<Option<(&str, Entry)>, Misread<'_>> {
+/// The entry of a line.
+pub(crate) struct Found<'l> {
+    /// The part of the line that begins with it.
+    pub(crate) start: &'l str,
+    /// What follows it: white space, and a comment if there is one.
+    pub(crate) rest: &'l str,
+    /// What it says.
+    pub(crate) entry: Entry,
+}
+
+/// The entry of a line that can be read, and where it is.
+pub(crate) fn found(line: &str) -> Option<Found<'_>> {
+    entry(line).ok().flatten()
+}
+
+/// The entry of a line; `None` if the line says nothing.
+fn entry(line: &str) -> Result<Option<Found<'_>>, Misread<'_>> {
     let Some((start, rest)) = skip_space(line).map(|start| (start, after_word(start))) else {
         return Ok(None);
     };
@@ -94,7 +109,7 @@ fn entry(line: &str) -> Result<Option<(&str, Entry)>, Misread<'_>> {
     while let Some(start) = skip_space(rest) {
         rest = attribute(start, &mut entry).map_err(|fault| Misread { rest: start, fault })?;
     }
-    Ok(Some((start, entry)))
+    Ok(Some(Found { start, rest, entry }))
 }
 
 /// Reads the attribute that `text` begins with; returns what follows it.

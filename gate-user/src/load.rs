@@ -2,7 +2,7 @@
 
 use std::{
     cell::RefCell,
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs, io,
     path::{Path, PathBuf},
 };
@@ -83,6 +83,8 @@ pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Resu
     let text = source.text();
     // As files were before they were read: what changes meanwhile looks different afterwards.
     let stamps = RefCell::new(BTreeMap::new());
+    // Of a configuration that can be used, only the file of exemptions.
+    let missing = RefCell::new(BTreeSet::new());
     let read = |name: &Path| {
         if name == path {
             return match &text {
@@ -94,14 +96,22 @@ pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Resu
             .borrow_mut()
             .entry(name.to_owned())
             .or_insert_with(|| Stamp::of(name));
-        file::read_text(name)
+        let text = file::read_text(name);
+        if matches!(&text, Err(error) if error.kind() == io::ErrorKind::NotFound) {
+            missing.borrow_mut().insert(name.to_owned());
+        }
+        text
     };
     let mut config = config::load(path, &read)?;
     let mut files: BTreeMap<PathBuf, Known> = BTreeMap::new();
     for list in &config.list_files {
         let known = Known {
             stamp: stamps.borrow().get(&list.path).copied().flatten(),
-            content: Content::Sha256(list.sha256.clone()),
+            content: if missing.borrow().contains(&list.path) {
+                Content::Gone
+            } else {
+                Content::Sha256(list.sha256.clone())
+            },
         };
         // One file by two spellings of its name looked as it did before it was read first.
         files.entry(absolute(&list.path)?).or_insert(known);
@@ -153,7 +163,11 @@ pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Resu
 fn make_absolute(config: &mut Config) -> Result<(), Error> {
     let databases = config.geoip.iter_mut().flat_map(|it| &mut it.databases);
     let lists = config.list_files.iter_mut().map(|it| &mut it.path);
-    for file in databases.chain(lists).chain([&mut config.file]) {
+    for file in databases
+        .chain(lists)
+        .chain([&mut config.file])
+        .chain(&mut config.exemptions)
+    {
         *file = absolute(file)?;
     }
     Ok(())

@@ -2,14 +2,15 @@
 //!
 //! ```text
 //! DIR/                      locked by whoever changes anything below
-//!   v5/                     one directory a version of the map ABI
+//!   v5/                     one directory a version of the map ABI; two of them while one takes over from the other
 //!     maps/NAME             state maps and maps of maps
-//!     program               the XDP program
+//!     program               the XDP program; program:next for an instant
 //!     links/INTERFACE       one link an interface; link:ID while names change, or once another one has the name
 //!     marks/INDEX           the TCX link of the program that sets the skb mark, by the interface's index; where there is a filter of clsact
 //!                           instead: a symbolic link to `clsact`, or to `made-clsact` if the gate made that
 //!     tracepoints/NAME      the link of the program that counts answers that failed to leave; NAME:next for an instant
 //!     notes/NAME              what people asked of the gate, in maps of text; NAME:next for an instant
+//!     rehearsal/              locked by whoever rehearses a configuration; empty
 //!     generations/7/NAME    the tables of generation 7, read-only: the one in force, and the one that a rollback goes back to
 //!     current               -> generations/7
 //!     control               -> the daemon's control socket, which is elsewhere
@@ -23,8 +24,10 @@ mod error;
 mod marks;
 mod notes;
 mod readers;
+mod rehearsal;
 #[cfg(test)]
 mod tests;
+mod versions;
 
 use std::{
     ffi::OsStr,
@@ -48,6 +51,7 @@ pub use self::{
     error::PinsError,
     notes::Note,
     readers::{Blocked, Readers},
+    rehearsal::RehearsalLock,
 };
 use crate::sys::{TcxLink, TracepointLink, XdpLink};
 
@@ -69,6 +73,8 @@ const OTHERS_WRITE: u32 = 0o022;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pins {
     root: PathBuf,
+    /// The version of the map ABI whose pins these are.
+    version: u32,
 }
 
 /// The right to change what is pinned; given up when dropped.
@@ -84,6 +90,7 @@ impl Pins {
     pub fn new(root: &Path) -> io::Result<Self> {
         Ok(Self {
             root: std::path::absolute(root)?,
+            version: ABI_VERSION,
         })
     }
 
@@ -94,7 +101,7 @@ impl Pins {
     }
 
     fn version(&self) -> PathBuf {
-        self.root.join(format!("v{ABI_VERSION}"))
+        self.root.join(format!("v{}", self.version))
     }
 
     /// Where the maps are.
@@ -113,6 +120,12 @@ impl Pins {
     #[must_use]
     pub fn program(&self) -> PathBuf {
         self.version().join("program")
+    }
+
+    /// Where the program is pinned that is to take the place of the one at [`Pins::program`].
+    #[must_use]
+    pub fn next_program(&self) -> PathBuf {
+        self.version().join("program:next")
     }
 
     fn links(&self) -> PathBuf {
@@ -216,6 +229,7 @@ impl Pins {
         }
         Err(PinsError::Locked {
             path: self.root.clone(),
+            pid: self.holder(),
         })
     }
 
@@ -289,18 +303,10 @@ impl Pins {
 
     /// Makes sure that nothing but the gate's own pins is in the directory.
     pub fn check_ownership(&self) -> Result<(), PinsError> {
-        let version = self.version();
-        for path in list(&self.root)? {
-            if path != version {
-                let other = file_name(&path)
-                    .strip_prefix('v')
-                    .is_some_and(|it| it.parse::<u32>().is_ok());
-                return Err(if other {
-                    PinsError::OtherVersion { path }
-                } else {
-                    PinsError::Foreign { path }
-                });
-            }
+        if let Some(other) = self.others()?.first() {
+            return Err(PinsError::OtherVersion {
+                path: other.version(),
+            });
         }
         self.check_version()
     }
@@ -311,10 +317,12 @@ impl Pins {
         let known = [
             self.maps(),
             self.program(),
+            self.next_program(),
             self.links(),
             self.marks(),
             self.tracepoints(),
             self.notes(),
+            self.rehearsal(),
             self.generations(),
             self.current(),
             self.next(),
@@ -395,6 +403,12 @@ impl Pins {
         fs::rename(self.next_tracepoint(name), &path).map_err(PinsError::io("replace", &path))
     }
 
+    /// Puts the program at [`Pins::next_program`] in its place; the one that was there is gone then. There is one at every moment.
+    pub fn settle_program(&self) -> Result<(), PinsError> {
+        let path = self.program();
+        fs::rename(self.next_program(), &path).map_err(PinsError::io("replace", &path))
+    }
+
     /// Points [`Pins::current`] to a generation.
     pub fn set_current(&self, number: u32) -> Result<(), PinsError> {
         let current = self.current();
@@ -460,10 +474,12 @@ impl Pins {
             self.marks(),
             self.tracepoints(),
             self.notes(),
+            self.rehearsal(),
             self.current(),
             self.next(),
             self.control(),
             self.program(),
+            self.next_program(),
             self.generations(),
             self.maps(),
             self.version(),

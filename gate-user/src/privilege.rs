@@ -27,6 +27,13 @@ pub fn check() -> Result<(), Error> {
     }
 }
 
+/// What the process with this id lacks of them.
+pub fn missing_of(process: u32) -> io::Result<Vec<&'static str>> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let effective = effective(&status).ok_or_else(|| io::Error::other("no CapEff line"))?;
+    Ok(missing(effective))
+}
+
 fn effective(status: &str) -> Option<u64> {
     let line = status
         .lines()

@@ -137,10 +137,18 @@ pub fn rules(directory: &Path) -> Result<Vec<Rule>, Error> {
 /// The directory of the generation in force: of the one that the program runs, whatever `current` points to.
 pub fn current(pins: &Pins) -> Result<PathBuf, Error> {
     match Maps::pinned_generation(pins)?.number() {
-        0 => Err(Error::NotLoaded {
-            pins: pins.root().to_owned(),
-        }),
+        0 => Err(not_loaded(pins)),
         number => Ok(pins.generation(number)),
+    }
+}
+
+/// What there is to say where no generation of this version of the map ABI is in force: one of another version may be.
+pub(crate) fn not_loaded(pins: &Pins) -> Error {
+    match pins.check_no_other() {
+        Ok(()) => Error::NotLoaded {
+            pins: pins.root().to_owned(),
+        },
+        Err(error) => error.into(),
     }
 }
 
@@ -200,5 +208,33 @@ impl Tables for View {
     /// Addresses are looked up, not packets judged.
     fn take(&self, _: BucketKey, _: u64) -> bool {
         false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::create_dir;
+
+    use tempfile::tempdir;
+
+    use super::*;
+    use crate::pins::PinsError;
+
+    #[test]
+    fn a_gate_with_another_map_abi_is_no_gate_that_is_not_loaded() {
+        let directory = tempdir().unwrap();
+        let pins = Pins::new(&directory.path().join("gate")).unwrap();
+        assert!(matches!(not_loaded(&pins), Error::NotLoaded { .. }));
+        create_dir(pins.root()).unwrap();
+        create_dir(pins.directory()).unwrap();
+        create_dir(pins.root().join("theirs")).unwrap();
+        assert!(matches!(not_loaded(&pins), Error::NotLoaded { .. }));
+        let other = pins.root().join("v3");
+        create_dir(&other).unwrap();
+        let found = not_loaded(&pins);
+        assert!(
+            matches!(&found, Error::Pins(PinsError::OtherVersion { path }) if *path == other),
+            "{found:?}"
+        );
     }
 }

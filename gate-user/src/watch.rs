@@ -123,6 +123,24 @@ impl Watch {
         }
     }
 
+    /// The file at `path` is in force as it was read; what is known of the others stays.
+    pub fn take(&mut self, path: &Path, known: &Known) {
+        let Some(index) = self.files.keys().position(|it| it == path) else {
+            return;
+        };
+        if let Some(refused) = self.refused.as_mut().and_then(|it| it.get_mut(index)) {
+            refused.clone_from(&known.content);
+        }
+        if let Some(file) = self.files.get_mut(path) {
+            *file = File {
+                in_force: known.content.clone(),
+                last: known.stamp,
+                known: known.clone(),
+                unsettled: 0,
+            };
+        }
+    }
+
     /// Looks at every file.
     pub fn look(&mut self) -> Look {
         let mut settled = true;

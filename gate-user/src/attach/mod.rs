@@ -5,7 +5,7 @@ mod marks;
 mod stripped;
 mod unsent;
 
-use std::{collections::BTreeMap, io};
+use std::{collections::BTreeMap, io, path::Path};
 
 use aya::programs::{
     ProgramError, Xdp,
@@ -24,7 +24,7 @@ use crate::{
     config::{Config, Missing, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{Device, XdpMode},
+    sys::{Device, XdpLink, XdpMode},
 };
 
 /// An interface that the program cannot be put on.
@@ -415,7 +415,7 @@ fn check_mode(name: &str, mode: Mode, found: XdpMode) -> Result<(), AttachError>
 pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), AttachError> {
     let path = pins.link(&target.name);
     if target.linked() {
-        return update(program, target, &path);
+        return update(program, &target.name, &path);
     }
     let refused = |error| AttachError::Refused {
         interface: target.name.clone(),
@@ -448,15 +448,34 @@ pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), Att
     Ok(())
 }
 
-fn update(program: &mut Xdp, target: &Target, path: &std::path::Path) -> Result<(), AttachError> {
+/// Replaces the gate's own program on interfaces that are in another network namespace, which a look at the devices here does not find. A link takes
+/// a program from any namespace.
+pub fn replace_elsewhere(
+    program: &mut Xdp,
+    targets: &Targets,
+    pins: &Pins,
+) -> Result<(), AttachError> {
+    for absent in targets.missing.iter().filter(|it| it.elsewhere) {
+        let path = pins.link(&absent.name);
+        let result = update(program, &absent.name, &path);
+        // Unless it went meanwhile.
+        if result.is_err() && XdpLink::open(&path).is_ok_and(|it| it.interface == 0) {
+            continue;
+        }
+        result?;
+    }
+    Ok(())
+}
+
+fn update(program: &mut Xdp, interface: &str, path: &Path) -> Result<(), AttachError> {
     let failed = |error: LinkError| AttachError::Link {
-        interface: target.name.clone(),
+        interface: interface.to_owned(),
         error: io::Error::other(error),
     };
     let link = FdLink::from(PinnedLink::from_pin(path).map_err(failed)?);
     let link = AyaXdpLink::try_from(link).map_err(failed)?;
     let refused = |error| AttachError::Refused {
-        interface: target.name.clone(),
+        interface: interface.to_owned(),
         error: Box::new(error),
     };
     let id = program.attach_to_link(link).map_err(refused)?;

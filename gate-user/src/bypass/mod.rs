@@ -19,6 +19,7 @@ use crate::{
     pins::{Note, Pins},
     report::Report,
     sys::Access,
+    view,
 };
 
 /// A bypass that is in force, or was.
@@ -61,26 +62,36 @@ pub fn in_force(pins: &Pins) -> Result<Option<Bypass>, Error> {
 /// `gate bypass --for`: has the daemon begin one, or does it where there is none.
 pub fn begin(pins: &Pins, wanted: &Wanted) -> Result<Switched, Error> {
     wanted.check()?;
-    if pins.locked()? {
-        return Ok(Client::new(pins)?.bypass(Some(wanted))?);
+    if let Some(daemon) = daemon(pins)? {
+        return Ok(daemon.bypass(Some(wanted))?);
     }
     alone(pins, |maps| begin_locked(pins, maps, wanted))
 }
 
 /// `gate bypass off`: has the daemon end the one in force, or does it where there is none.
 pub fn end(pins: &Pins) -> Result<Switched, Error> {
-    if pins.locked()? {
-        return Ok(Client::new(pins)?.bypass(None)?);
+    if let Some(daemon) = daemon(pins)? {
+        return Ok(daemon.bypass(None)?);
     }
     alone(pins, |maps| end_locked(pins, maps))
+}
+
+/// The daemon, if one runs; one of another version of the map ABI cannot be asked.
+fn daemon(pins: &Pins) -> Result<Option<Client>, Error> {
+    if Maps::pinned_generation(pins)?.number() == 0 {
+        pins.check_no_other()?;
+    }
+    if pins.locked()? {
+        Ok(Some(Client::new(pins)?))
+    } else {
+        Ok(None)
+    }
 }
 
 /// Changes what is pinned, without a daemon.
 fn alone<T>(pins: &Pins, change: impl FnOnce(&Maps) -> Result<T, Error>) -> Result<T, Error> {
     if Maps::pinned_generation(pins)?.number() == 0 {
-        return Err(Error::NotLoaded {
-            pins: pins.root().to_owned(),
-        });
+        return Err(view::not_loaded(pins));
     }
     let _lock = pins.lock()?;
     pins.check_version()?;

@@ -1,7 +1,9 @@
 //! The command line.
 
 mod daemon;
+mod exempt;
 mod explain;
+mod rehearse;
 mod replay;
 
 use std::{io::Write as _, net::IpAddr, path::PathBuf};
@@ -9,9 +11,9 @@ use std::{io::Write as _, net::IpAddr, path::PathBuf};
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use gate_user::{
-    Error, Exit, Progress,
+    Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, load,
+    check, control, detach, diff, doctor, load,
     matrix::{self, Language, Style},
     object, person,
     pins::Pins,
@@ -117,6 +119,12 @@ enum Command {
         #[command(subcommand)]
         switch: Option<Switch>,
     },
+    /// Open port 25 to a customer, or end that; in force at once, and kept in the file of exemptions
+    ///
+    /// Only that file is read: no list, no database. It needs no daemon, and holds through reloads and rollbacks. Exit codes: 0 in force; 2 refused,
+    /// and the file is as it was; 3 written, but not in force; 1 anything else.
+    #[command(subcommand)]
+    Exempt(exempt::Command),
     /// Say what a configuration would put in force, and whether it could; change nothing
     Check {
         /// The configuration
@@ -157,6 +165,30 @@ enum Command {
         #[arg(long, value_name = "COUNT", default_value_t = 10)]
         prefixes: usize,
     },
+    /// Look at everything that the gate depends on, and say what is wrong and what mends it; change nothing
+    ///
+    /// With --config before the first start, and beside a gate in force. Exit codes: 0 well, whatever is warned of; 2 a bad configuration;
+    /// 3 the gate does not do its job, or would not; 1 anything else.
+    Doctor {
+        /// The configuration [default: the one that is in force]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Where the rules for the boot window are (`gate boot-rules`)
+        #[arg(long, value_name = "FILE", default_value = boot::FILE)]
+        boot_rules: PathBuf,
+    },
+    /// Print rules of nftables that keep port 25 closed from the start of the network to that of the gate
+    BootRules {
+        /// The configuration
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
+    /// Let a configuration decide about real packets beside what is in force, and say which it would have treated otherwise
+    ///
+    /// Nothing comes of what it decides: no verdict, tag, answer or counter of the gate changes. It ends by itself, or with Ctrl-C, and then
+    /// says what it found. Exit codes: 0 rehearsed, whatever differs; 2 wrong command line, configuration or data; 4 another rehearsal goes on;
+    /// 1 anything else.
+    Rehearse(rehearse::Arguments),
     /// Show the tag of a submission connection
     Flow {
         /// Who opened it, ADDRESS:PORT
@@ -231,6 +263,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             reason,
             switch,
         } => show(&bypass(&pins, length, reason, switch)?, format),
+        Command::Exempt(command) => exempt::run(&pins, command, format),
         Command::Check { config } => show(&check::check(&pins, &config)?, format),
         Command::Status => {
             let status = report::status(&pins)?;
@@ -256,6 +289,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&matrix, format)
         }
         Command::Diff { config, prefixes } => show(&diff::diff(&pins, &config, prefixes)?, format),
+        Command::Doctor { config, boot_rules } => {
+            let doctor = doctor::doctor(&pins, config.as_deref(), &boot_rules)?;
+            show(&doctor, format)?;
+            Ok(doctor.exit())
+        }
+        Command::BootRules { config } => show(&boot::boot_rules(&config)?, format),
+        Command::Rehearse(arguments) => show(&arguments.rehearse(&pins)?, format),
         Command::Flow {
             source,
             destination,

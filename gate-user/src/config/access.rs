@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::{
-    Listed, Pool, PoolPrefix,
+    Listed, Pool, PoolPrefix, exemptions,
     files::Files,
     names::{self, Taken},
     problem::{Problems, Reported},
@@ -28,6 +28,16 @@ pub(super) fn read(
     let prefixes = prefixes(&section, files, problems);
     let name = name?;
     taken.take("pool", &name, problems)?;
+    if name.value == exemptions::POOL {
+        return Err(problems.error(
+            name.origin,
+            format!(
+                "no pool can be called `{}`: that is the pool of `[exemptions]`",
+                exemptions::POOL
+            ),
+            "give the pool another name",
+        ));
+    }
     let mut prefixes = prefixes?;
     if prefixes.is_empty() {
         return Err(problems.error(

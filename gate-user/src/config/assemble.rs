@@ -1,13 +1,15 @@
 //! Reads every table of a configuration, and checks what they need of one another.
 
+use std::{path::PathBuf, slice};
+
 use gate_common::{Role, Shape};
 use jiff::Timestamp;
 
 use super::{
-    Answers, Classes, Counters, Geoip, Guards, InterfaceConfig, Pool, Port25, Submission, Tags,
-    Treatment, access, answers, class, class_rule, classes, counters,
+    Answers, Classes, Counters, Geoip, Guards, InterfaceConfig, Metrics, Pool, Port25, Submission,
+    Tags, Treatment, access, answers, class, class_rule, classes, counters, exemptions,
     files::Files,
-    geoip, interface, lists,
+    geoip, interface, lists, metrics,
     names::Taken,
     needs::{self, Needs},
     overlaps, port25,
@@ -25,6 +27,7 @@ pub(super) struct Parts {
     pub(super) interfaces: Vec<InterfaceConfig>,
     pub(super) port25: Port25,
     pub(super) pools: Vec<Pool>,
+    pub(super) exemptions: Option<PathBuf>,
     pub(super) submission: Submission,
     pub(super) geoip: Option<Geoip>,
     pub(super) classes: Option<Classes>,
@@ -32,6 +35,7 @@ pub(super) struct Parts {
     pub(super) dropped_shapes: Vec<Shape>,
     pub(super) guards: Guards,
     pub(super) counters: Counters,
+    pub(super) metrics: Metrics,
     pub(super) tags: Tags,
 }
 
@@ -58,7 +62,12 @@ pub(super) fn assemble(
     let lists_guard = lists::read(section, problems);
     let section = root.table("counters", schema::COUNTERS, problems);
     let counters = counters::read(section, problems);
+    let section = root.table("metrics", schema::METRICS, problems);
+    let metrics = metrics::read(section, problems);
     let drafts = drafts(root, files, now, problems);
+    // After every other list file: none of them may be this one.
+    let section = root.table("exemptions", schema::EXEMPTIONS, problems);
+    let exemptions = exemptions::read(section, files, problems);
     let section = root.table("tags", schema::TAGS, problems);
     let tags = tags::read(section, &drafts, &submission, now, problems);
 
@@ -81,6 +90,11 @@ pub(super) fn assemble(
     let pools = pools.and_then(|pools| {
         let (mut pools, outcome) = readable(pools);
         overlaps::drop_repeats(&mut pools, problems);
+        if let Ok(Some((_, pool))) = &exemptions {
+            let mut pool = pool.clone();
+            overlaps::drop_repeats(slice::from_mut(&mut pool), problems);
+            pools.push(pool);
+        }
         overlaps::check_deadlines(&pools, unlisted, now, problems);
         needs::check_written_prefixes(&pools, problems);
         outcome.map(|()| pools)
@@ -105,6 +119,7 @@ pub(super) fn assemble(
         interfaces,
         port25: port25?,
         pools: pools?,
+        exemptions: exemptions?.map(|(file, _)| file),
         submission: submission?,
         geoip: geoip.geoip?,
         classes: classes?,
@@ -112,6 +127,7 @@ pub(super) fn assemble(
         dropped_shapes: dropped_shapes?,
         guards,
         counters: counters?,
+        metrics: metrics?,
         tags: tags?,
     };
     needs::check_counters(&parts, problems);

@@ -4,6 +4,7 @@ use std::{
     collections::HashSet,
     io,
     path::{Path, PathBuf},
+    slice,
     sync::Arc,
 };
 
@@ -44,6 +45,25 @@ impl Files<'_> {
             outcome = self.append(name, &mut entries, problems).and(outcome);
         }
         outcome.map(|()| entries)
+    }
+
+    /// The entries of this file, which may be missing: then it has none.
+    pub(super) fn entries_if_there(
+        &mut self,
+        name: &Listed<PathBuf>,
+        problems: &mut Problems,
+    ) -> Result<Vec<Listed<Entry>>, Reported> {
+        let path: Arc<Path> = self.directory.join(&name.value).into();
+        let missing = |error: &io::Error| error.kind() == io::ErrorKind::NotFound;
+        if !(self.read)(&path).is_err_and(|error| missing(&error)) {
+            return self.entries(slice::from_ref(name), problems);
+        }
+        self.seen.push(ListFile {
+            path: path.to_path_buf(),
+            sha256: hex(&Sha256::digest("")),
+            prefixes: 0,
+        });
+        Ok(Vec::new())
     }
 
     fn append(

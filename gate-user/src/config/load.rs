@@ -71,6 +71,7 @@ fn document(
         interfaces: parts.interfaces,
         port25: parts.port25,
         pools: parts.pools,
+        exemptions: parts.exemptions,
         submission: parts.submission,
         geoip: parts.geoip,
         classes: parts.classes,
@@ -79,6 +80,7 @@ fn document(
         list_files: files.seen,
         guards: parts.guards,
         counters: parts.counters,
+        metrics: parts.metrics,
         tags: parts.tags,
         warnings: Vec::new(),
     })

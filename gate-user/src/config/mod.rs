@@ -8,7 +8,7 @@
 //!
 //! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
 //! module for each table puts them together (`interface` with `vlans` and `ports`, `port25` with `treatment`, `access`,
-//! `submission`, `geoip`, `class` with `class_rule`, `answers`, `shapes`, `lists`, `counters`, `tags` with `marks` and `dscp`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+//! `submission`, `geoip`, `class` with `class_rule`, `answers`, `shapes`, `lists`, `exemptions`, `counters`, `metrics`, `tags` with `marks` and `dscp`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
 
 mod access;
 mod answers;
@@ -20,6 +20,7 @@ mod counters;
 mod country;
 mod dscp;
 mod effective;
+pub(crate) mod exemptions;
 mod fault;
 mod files;
 mod geoip;
@@ -29,6 +30,7 @@ mod limit;
 mod lists;
 mod load;
 mod marks;
+pub(crate) mod metrics;
 mod names;
 mod nearest;
 mod needs;
@@ -56,7 +58,7 @@ mod words;
 use std::{
     collections::HashSet,
     fmt, io,
-    net::{Ipv4Addr, Ipv6Addr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
 };
 
@@ -90,8 +92,11 @@ pub struct Config {
     pub interfaces: Vec<InterfaceConfig>,
     /// The rule for port 25.
     pub port25: Port25,
-    /// The pools of subscriber prefixes; names differ, and no prefix is in two of them.
+    /// The pools of subscriber prefixes; names differ. The last one holds the exemptions, if there is a file of them: its prefixes may be in
+    /// another one too, and win. No other prefix is in two of them.
     pub pools: Vec<Pool>,
+    /// The file of exemptions, which `gate exempt` writes; relative names are resolved.
+    pub exemptions: Option<PathBuf>,
     /// Which connections get a class.
     pub submission: Submission,
     /// Where countries come from; always there if an interface is an uplink.
@@ -108,6 +113,8 @@ pub struct Config {
     pub guards: Guards,
     /// What is counted one by one.
     pub counters: Counters,
+    /// Where the daemon tells how it is.
+    pub metrics: Metrics,
     /// Who may read tags, and how classes show to those behind the gate.
     pub tags: Tags,
     /// What the operator should know about it.
@@ -299,7 +306,7 @@ pub struct Pool {
     pub source_v4: u8,
     /// How many leading bits of an IPv6 address one subscriber line keeps, 1 to 128.
     pub source_v6: u8,
-    /// Its prefixes, at least one, none twice.
+    /// Its prefixes, none twice; at least one, but for the pool of exemptions.
     pub prefixes: Vec<PoolPrefix>,
     /// Where it is configured.
     pub origin: Origin,
@@ -424,6 +431,29 @@ pub struct Tags {
 pub struct Counters {
     /// Sources: one subscriber line or one remote address each.
     pub sources: bool,
+}
+
+/// Where the daemon tells how it is, and of how many sources.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Metrics {
+    /// Where it listens, none twice; nowhere if there is none.
+    pub listen: Vec<SocketAddr>,
+    /// How many sources have metrics of their own, those with most packets.
+    pub sources: u16,
+}
+
+impl Metrics {
+    /// Where it listens if nothing else is said: a port that no exporter is known for, after the ports that are judged.
+    const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 25587);
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        Self {
+            listen: vec![Self::LISTEN],
+            sources: 0,
+        }
+    }
 }
 
 /// A list file as it was read.

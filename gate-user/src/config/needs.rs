@@ -103,6 +103,7 @@ pub(super) fn check_counters(parts: &Parts, problems: &mut Problems) {
         interfaces,
         port25,
         pools,
+        exemptions: _,
         classes,
         submission: _,
         geoip: _,
@@ -110,6 +111,7 @@ pub(super) fn check_counters(parts: &Parts, problems: &mut Problems) {
         dropped_shapes: _,
         guards: _,
         counters: _,
+        metrics: _,
         tags: _,
     } = parts;
     let prefixes = pools.iter().flat_map(|pool| &pool.prefixes);

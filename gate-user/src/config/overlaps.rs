@@ -1,7 +1,7 @@
 //! How the prefixes of all pools lie in one another.
 //!
 //! Pools may overlap: the longest prefix wins, and after its deadline the next covering one. What is checked here is
-//! that no prefix is in two pools, and that the kernel can follow every chain of deadlines.
+//! that no prefix is in two pools (exemptions apart, which win), and that the kernel can follow every chain of deadlines.
 
 use std::collections::HashSet;
 
@@ -9,7 +9,7 @@ use gate_common::{Policy, abi::DEADLINES};
 use jiff::Timestamp;
 
 use super::{
-    Pool, PoolPrefix, Treatment,
+    Pool, PoolPrefix, Treatment, exemptions,
     problem::Problems,
     repeats::{self, Repeat, without},
 };
@@ -96,8 +96,8 @@ pub(super) fn check_deadlines(
         return;
     }
     let mut sorted: Vec<_> = members(pools).collect();
-    // A covering prefix comes before those that it covers.
-    sorted.sort_unstable_by_key(|(_, prefix)| prefix.prefix);
+    // A covering prefix comes before those that it covers, and an exemption after the same prefix of another pool.
+    sorted.sort_by_key(|(_, prefix)| prefix.prefix);
     let mut covering: Vec<(&Pool, &PoolPrefix)> = Vec::new();
     for (pool, prefix) in sorted {
         while covering
@@ -106,7 +106,8 @@ pub(super) fn check_deadlines(
         {}
         if let Some(until) = prefix.until {
             check_chain(prefix, until, &covering, problems);
-            if until <= now {
+            // Exemptions end every day, and stay in their file until somebody deletes them.
+            if until <= now && pool.name != exemptions::POOL {
                 let next = covering
                     .iter()
                     .rfind(|(_, outer)| outer.until.is_none_or(|until| until > now));

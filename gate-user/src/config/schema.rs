@@ -65,7 +65,9 @@ pub(super) const ROOT: &Table = &Table {
         key("answers", "[answers]"),
         key("shapes", "[shapes]"),
         key("lists", "[lists]"),
+        key("exemptions", "[exemptions]"),
         key("counters", "[counters]"),
+        key("metrics", "[metrics]"),
         key("tags", "[tags]"),
     ],
 };
@@ -306,10 +308,25 @@ pub(super) const LISTS_GUARD: &Table = &Table {
     keys: GUARD,
 };
 
+pub(super) const EXEMPTIONS: &Table = &Table {
+    name: "exemptions",
+    header: "[exemptions]",
+    keys: &[key("file", "file = \"/var/lib/gate/exemptions\"")],
+};
+
 pub(super) const COUNTERS: &Table = &Table {
     name: "counters",
     header: "[counters]",
     keys: &[key("sources", "sources = true")],
+};
+
+pub(super) const METRICS: &Table = &Table {
+    name: "metrics",
+    header: "[metrics]",
+    keys: &[
+        key("listen", "listen = [\"127.0.0.1:25587\"]"),
+        key("sources", "sources = 20"),
+    ],
 };
 
 pub(super) const TAGS: &Table = &Table {
@@ -388,7 +405,7 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 21] = [
+    const TABLES: [&Table; 23] = [
         ROOT,
         INTERFACE,
         PORT25,
@@ -408,7 +425,9 @@ mod tests {
         SHAPES,
         LISTS,
         LISTS_GUARD,
+        EXEMPTIONS,
         COUNTERS,
+        METRICS,
         TAGS,
     ];
 

@@ -8,12 +8,14 @@ use tokio::{
     runtime, time,
 };
 
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 use super::{Attempt, By, ControlError, Outcome, PATIENCE, REPLY_MAX, Reply, Request, Standing};
 use crate::{
     bypass::{Switched, Wanted},
     error::Error,
+    generation::Manifest,
     kernel, person,
     pins::Pins,
     run, view,
@@ -154,6 +156,31 @@ pub fn confirm(pins: &Pins) -> Result<Attempt, Error> {
     }
     let generation = run::confirm(pins, by.as_deref())?;
     Ok(alone(By::Command, Outcome::Confirmed { generation }))
+}
+
+/// Has the daemon put the exemptions of their file in force, of which that of `prefix` changed, or does it with the program in `object` where there is
+/// no daemon.
+pub fn exempt(pins: &Pins, object: &[u8], prefix: IpNet) -> Result<Attempt, Error> {
+    if pins.locked()? {
+        return Ok(Client::new(pins)?.attempt(&Request::Exempt {
+            prefix: prefix.to_string(),
+        })?);
+    }
+    let number = |manifest: Result<Manifest, Error>| manifest.map_or(0, |it| it.number);
+    let outcome = match run::exempt(pins, object, prefix.into()) {
+        Ok(Some(change)) => Outcome::Loaded {
+            change: Box::new(change),
+        },
+        Ok(None) => Outcome::Unchanged {
+            generation: number(manifest(pins)),
+        },
+        Err(error) => Outcome::of(&error, number(manifest(pins))),
+    };
+    Ok(alone(By::Exempt, outcome))
+}
+
+fn manifest(pins: &Pins) -> Result<Manifest, Error> {
+    view::with_current(pins, |directory| Ok(kernel::manifest(directory)?))
 }
 
 fn alone(by: By, outcome: Outcome) -> Attempt {

@@ -10,6 +10,7 @@ mod client;
 mod place;
 mod server;
 mod standing;
+mod tally;
 
 use std::{fmt, io, path::PathBuf, time::Duration};
 
@@ -17,10 +18,11 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use self::{
-    client::{Client, confirm, reload, rollback},
+    client::{Client, confirm, exempt, reload, rollback},
     place::{Endpoint, clean_up},
     server::Server,
     standing::Standing,
+    tally::{Count, Ended, Tally},
 };
 use crate::{
     bypass::{Switched, Wanted},
@@ -60,6 +62,11 @@ pub enum Request {
         /// Who asks, if known.
         by: Option<String>,
     },
+    /// To put the exemptions of their file in force, of which a person changed one.
+    Exempt {
+        /// Whose.
+        prefix: String,
+    },
     /// To have everything only observed for a time, or to end that.
     Bypass {
         /// For how long, and why; nothing ends it.
@@ -73,7 +80,7 @@ pub enum Request {
 pub enum Reply {
     /// To [`Request::Status`].
     Status(Standing),
-    /// To [`Request::Reload`], [`Request::Rollback`] and [`Request::Confirm`].
+    /// To [`Request::Reload`], [`Request::Rollback`], [`Request::Confirm`] and [`Request::Exempt`].
     Reload(Attempt),
     /// To [`Request::Bypass`].
     Bypass(Switched),
@@ -98,8 +105,26 @@ pub enum By {
     Command,
     /// `gate rollback`.
     Rollback,
+    /// `gate exempt`; configuration and databases are kept.
+    Exempt,
     /// Nobody: a reload was not confirmed in time.
     Unconfirmed,
+}
+
+impl By {
+    /// The word that stands for it where a program reads.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Watch => "watch",
+            Self::Interfaces => "interfaces",
+            Self::Sighup => "sighup",
+            Self::Command => "command",
+            Self::Rollback => "rollback",
+            Self::Exempt => "exempt",
+            Self::Unconfirmed => "unconfirmed",
+        }
+    }
 }
 
 impl fmt::Display for By {
@@ -110,6 +135,7 @@ impl fmt::Display for By {
             Self::Sighup => "SIGHUP",
             Self::Command => "`gate reload`",
             Self::Rollback => "`gate rollback`",
+            Self::Exempt => "`gate exempt`",
             Self::Unconfirmed => "a reload that nobody confirmed in time",
         })
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, By};
+use super::{Attempt, By, Tally};
 use crate::marking::Missing;
 
 /// How the daemon is.
@@ -24,6 +24,12 @@ pub struct Standing {
     /// The skb marks that are not set although connections are looked up.
     #[serde(default)]
     pub unseen: Option<Missing>,
+    /// Where metrics cannot be asked for, and why.
+    #[serde(default)]
+    pub metrics: Vec<String>,
+    /// All reloads so far.
+    #[serde(default)]
+    pub reloads: Tally,
     /// The reload that goes on.
     pub reloading: Option<By>,
     /// The last reload.
@@ -39,17 +45,21 @@ impl Standing {
     /// long as what is in force is not what the file says. What follows interfaces reads nothing, and makes nothing of that good.
     pub fn note(&mut self, attempt: Attempt, current: bool) {
         self.reloading = None;
+        self.reloads.count(&attempt);
         let about = About::of(&attempt);
         let works = attempt.outcome.cause().is_none();
+        let by_hand = matches!(attempt.by, By::Rollback | By::Exempt);
         self.refused.retain(|before| match (works, about) {
             // Who asked to go back and could not knows that, and everything is as it was.
-            (false, _) if attempt.by == By::Rollback => true,
+            (false, _) if by_hand => true,
+            // What follows the files says whether other data is good now.
+            (true, About::Exemptions) => true,
             (false, _) | (true, About::Interfaces) => About::of(before) != about,
             (true, About::Data | About::Configuration) => {
                 About::of(before) == About::Configuration && !current
             }
         });
-        if !works && attempt.by != By::Rollback {
+        if !works && !by_hand {
             self.refused.push(attempt.clone());
         }
         self.last = Some(attempt);
@@ -67,6 +77,7 @@ impl Standing {
 enum About {
     Data,
     Interfaces,
+    Exemptions,
     Configuration,
 }
 
@@ -75,6 +86,7 @@ impl About {
         match attempt.by {
             By::Watch => Self::Data,
             By::Interfaces => Self::Interfaces,
+            By::Exempt => Self::Exemptions,
             By::Sighup | By::Command | By::Rollback | By::Unconfirmed => Self::Configuration,
         }
     }

@@ -20,7 +20,7 @@ const GROUPS: usize = 200;
 const HOST_BITS: u32 = 64;
 
 /// How many addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 pub struct Size {
     /// Addresses of IPv4.
     pub v4_addresses: u64,
@@ -38,10 +38,24 @@ pub struct Group {
     /// How many there are.
     #[serde(flatten)]
     pub size: Size,
+    /// The same by country, the largest first; empty where countries play no part.
+    pub countries: Vec<Countries>,
     /// The first prefixes of them.
     pub prefixes: Vec<String>,
     /// How many prefixes are not listed.
     pub left_out: u64,
+}
+
+/// The addresses of a group that were found in one country and will be in another, or in the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Countries {
+    /// The country that they have; nothing for none.
+    pub before: Option<String>,
+    /// The country that they would have.
+    pub after: Option<String>,
+    /// How many there are. A /64 with addresses of several countries counts once in each.
+    #[serde(flatten)]
+    pub size: Size,
 }
 
 /// What differs in one respect.
@@ -79,44 +93,79 @@ pub(super) fn section(
             .flat_map(|runs| runs.of(family).iter().map(|run| run.start))
             .collect();
         let ends = starts.iter().skip(1).map(|start| start - 1);
-        let mut open: Option<(u128, u128, (Treatment, Treatment))> = None;
+        let mut open: Option<(u128, u128, Change)> = None;
         for (first, last) in starts.iter().copied().zip(ends.chain([u128::MAX])) {
             let addr = addr(family, first);
             // IPv4 in IPv6 form is that IPv4 address.
             let differs = addr.is_v4() == (family == Family::V4) && old.of(addr) != new.of(addr);
-            let change = differs.then(|| (old.of(addr).clone(), new.of(addr).clone()));
+            let change = differs.then(|| {
+                let [before, after] = [old.of(addr), new.of(addr)];
+                let change = (before.treatment.clone(), after.treatment.clone());
+                let countries = (before.country.clone(), after.country.clone());
+                groups.count(family, first, last, &change, countries);
+                change
+            });
             open = match (open.take(), change) {
                 (Some((start, _, known)), Some(change)) if known == change => {
                     Some((start, last, known))
                 }
                 (known, change) => {
                     if let Some((start, end, change)) = known {
-                        groups.add(family, start, end, change);
+                        groups.list(family, start, end, change);
                     }
                     change.map(|change| (first, last, change))
                 }
             };
         }
         if let Some((start, end, change)) = open {
-            groups.add(family, start, end, change);
+            groups.list(family, start, end, change);
         }
     }
     groups.section(aspect.name())
 }
 
+/// How addresses were treated, and how they would be.
+type Change = (Treatment, Treatment);
+/// The country that addresses have, and the one that they would have.
+type Move = (Option<String>, Option<String>);
+
 /// Groups in the making.
 struct Groups {
     listed: usize,
-    by_change: HashMap<(Treatment, Treatment), Counted>,
+    by_change: HashMap<Change, Counted>,
 }
 
 #[derive(Default)]
 struct Counted {
-    size: Size,
+    sum: Sum,
+    by_country: HashMap<Move, Sum>,
     prefixes: Vec<String>,
     left_out: u64,
+}
+
+/// A size that is added up from runs in the order of their addresses.
+#[derive(Default)]
+struct Sum {
+    size: Size,
     /// The last /64 that was counted.
     last_64: Option<u128>,
+}
+
+impl Sum {
+    fn add(&mut self, family: Family, first: u128, last: u128) {
+        match family {
+            Family::V4 => {
+                let addresses = (last >> 96) - (first >> 96) + 1;
+                self.size.v4_addresses += u64::try_from(addresses).unwrap_or(0);
+            }
+            Family::V6 => {
+                let (first, last) = (first >> HOST_BITS, last >> HOST_BITS);
+                let again = self.last_64 == Some(first);
+                self.size.v6_64s += last - first + 1 - u128::from(again);
+                self.last_64 = Some(last);
+            }
+        }
+    }
 }
 
 impl Groups {
@@ -127,21 +176,22 @@ impl Groups {
         }
     }
 
-    /// The addresses from `first` to `last`, both of them included. Runs come in the order of their addresses.
-    fn add(&mut self, family: Family, first: u128, last: u128, change: (Treatment, Treatment)) {
-        let counted = self.by_change.entry(change).or_default();
-        match family {
-            Family::V4 => {
-                let addresses = (last >> 96) - (first >> 96) + 1;
-                counted.size.v4_addresses += u64::try_from(addresses).unwrap_or(0);
-            }
-            Family::V6 => {
-                let (first, last) = (first >> HOST_BITS, last >> HOST_BITS);
-                let again = counted.last_64 == Some(first);
-                counted.size.v6_64s += last - first + 1 - u128::from(again);
-                counted.last_64 = Some(last);
-            }
+    /// Counts the addresses from `first` to `last`, both of them included. Runs come in the order of their addresses.
+    fn count(&mut self, family: Family, first: u128, last: u128, change: &Change, countries: Move) {
+        let counted = match self.by_change.get_mut(change) {
+            Some(known) => known,
+            None => self.by_change.entry(change.clone()).or_default(),
+        };
+        counted.sum.add(family, first, last);
+        if countries != (None, None) {
+            let of_country = counted.by_country.entry(countries).or_default();
+            of_country.add(family, first, last);
         }
+    }
+
+    /// Lists the prefixes of the addresses from `first` to `last`, both of them included.
+    fn list(&mut self, family: Family, first: u128, last: u128, change: Change) {
+        let counted = self.by_change.entry(change).or_default();
         for prefix in prefixes(family, first, last) {
             if counted.prefixes.len() < self.listed {
                 counted.prefixes.push(prefix.to_string());
@@ -157,29 +207,21 @@ impl Groups {
             .by_change
             .into_iter()
             .map(|((before, after), counted)| {
-                let Counted {
-                    size: of_group,
-                    prefixes,
-                    left_out,
-                    last_64: _,
-                } = counted;
-                size.v4_addresses += of_group.v4_addresses;
-                size.v6_64s += of_group.v6_64s;
+                size.v4_addresses += counted.sum.size.v4_addresses;
+                size.v6_64s += counted.sum.size.v6_64s;
                 Group {
                     before,
                     after,
-                    size: of_group,
-                    prefixes,
-                    left_out,
+                    size: counted.sum.size,
+                    countries: by_country(counted.by_country),
+                    prefixes: counted.prefixes,
+                    left_out: counted.left_out,
                 }
             })
             .collect();
         groups.sort_by(|a, b| {
-            let sizes = |it: &Group| (it.size.v4_addresses, it.size.v6_64s);
             let words = |it: &Group| (it.before.clone(), it.after.clone());
-            sizes(b)
-                .cmp(&sizes(a))
-                .then_with(|| words(a).cmp(&words(b)))
+            b.size.cmp(&a.size).then_with(|| words(a).cmp(&words(b)))
         });
         let left_out = groups.len().saturating_sub(GROUPS);
         groups.truncate(GROUPS);
@@ -192,6 +234,22 @@ impl Groups {
     }
 }
 
+fn by_country(counted: HashMap<Move, Sum>) -> Vec<Countries> {
+    let mut countries: Vec<Countries> = counted
+        .into_iter()
+        .map(|((before, after), sum)| Countries {
+            before,
+            after,
+            size: sum.size,
+        })
+        .collect();
+    countries.sort_by(|a, b| {
+        let codes = |it: &Countries| (it.before.clone(), it.after.clone());
+        b.size.cmp(&a.size).then_with(|| codes(a).cmp(&codes(b)))
+    });
+    countries
+}
+
 #[cfg(test)]
 mod tests {
     use std::net::IpAddr;
@@ -199,24 +257,26 @@ mod tests {
     use super::*;
     use crate::table::key;
 
-    fn add(groups: &mut Groups, first: &str, last: &str) {
+    fn add(groups: &mut Groups, first: &str, last: &str, countries: [Option<&str>; 2]) {
         let [(family, first), (_, last)] =
             [first, last].map(|it| key(it.parse::<IpAddr>().unwrap().into()));
-        groups.add(family, first, last, Default::default());
+        let [before, after] = countries.map(|it| it.map(str::to_owned));
+        groups.count(family, first, last, &Change::default(), (before, after));
+        groups.list(family, first, last, Change::default());
     }
 
     #[test]
     fn a_64_counts_once_however_many_runs_of_it_there_are() {
         let mut groups = Groups::new(3);
-        add(&mut groups, "10.0.0.0", "10.0.0.255");
-        add(&mut groups, "2001:db8::1", "2001:db8::1");
-        add(&mut groups, "2001:db8::3", "2001:db8:0:1::");
-        add(&mut groups, "2001:db8:0:1::2", "2001:db8:0:1::2");
-        add(
-            &mut groups,
-            "2001:db8:0:9::",
-            "2001:db8:0:9:ffff:ffff:ffff:ffff",
-        );
+        for [first, last] in [
+            ["10.0.0.0", "10.0.0.255"],
+            ["2001:db8::1", "2001:db8::1"],
+            ["2001:db8::3", "2001:db8:0:1::"],
+            ["2001:db8:0:1::2", "2001:db8:0:1::2"],
+            ["2001:db8:0:9::", "2001:db8:0:9:ffff:ffff:ffff:ffff"],
+        ] {
+            add(&mut groups, first, last, [None; 2]);
+        }
         let section = groups.section("subscribers");
         let size = Size {
             v4_addresses: 256,
@@ -231,5 +291,32 @@ mod tests {
             ["10.0.0.0/24", "2001:db8::1/128", "2001:db8::3/128"]
         );
         assert!(group.left_out > 60, "{group:?}");
+        assert!(group.countries.is_empty(), "{group:?}");
+    }
+
+    #[test]
+    fn a_group_is_counted_by_country_the_largest_first() {
+        let mut groups = Groups::new(9);
+        let [jp, kr] = [Some("JP"), Some("KR")];
+        add(&mut groups, "10.0.0.0", "10.0.0.0", [kr, kr]);
+        add(&mut groups, "10.0.0.1", "10.0.0.7", [jp, kr]);
+        add(&mut groups, "10.0.1.0", "10.0.1.0", [None, jp]);
+        add(&mut groups, "10.0.2.0", "10.0.2.1", [kr, kr]);
+        let section = groups.section("classes");
+        let [group] = section.groups.as_slice() else {
+            panic!("one group: {section:?}");
+        };
+        let countries = group.countries.iter();
+        let found: Vec<_> = countries
+            .map(|it| {
+                (
+                    it.before.as_deref(),
+                    it.after.as_deref(),
+                    it.size.v4_addresses,
+                )
+            })
+            .collect();
+        assert_eq!(found, [(jp, kr, 7), (kr, kr, 3), (None, jp, 1)]);
+        assert_eq!(group.size.v4_addresses, 11);
     }
 }

@@ -10,7 +10,7 @@
 //! is looked at, and counts are exact.
 
 mod changed;
-mod prefixes;
+pub(crate) mod prefixes;
 mod text;
 mod treatment;
 
@@ -22,7 +22,7 @@ use serde::Serialize;
 
 use self::{changed::section, treatment::Aspect};
 pub use self::{
-    changed::{Group, Section, Size},
+    changed::{Countries, Group, Section, Size},
     treatment::Treatment,
 };
 use crate::{

@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The fewest prefixes that together have the addresses from `first` to `last`, both of them included.
-pub(super) fn prefixes(family: Family, first: u128, last: u128) -> impl Iterator<Item = Prefix> {
+pub(crate) fn prefixes(family: Family, first: u128, last: u128) -> impl Iterator<Item = Prefix> {
     // An IPv4 address is in the upper bits, and what is below belongs to it.
     let (bits, offset) = match family {
         Family::V4 => (32, Prefix::V4.length()),

@@ -2,8 +2,11 @@
 
 use std::io;
 
-use super::{Diff, Group, Section, Size};
+use super::{Countries, Diff, Group, Section, Size};
 use crate::report::Report;
+
+/// How many countries of a group stand in the text.
+const COUNTRIES: usize = 8;
 
 impl Report for Diff {
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
@@ -68,18 +71,43 @@ impl Group {
             before,
             after,
             size,
+            countries,
             prefixes,
             left_out,
         } = self;
         writeln!(out, "  {}", size.text())?;
         writeln!(out, "    before  {before}")?;
         writeln!(out, "    after   {after}")?;
+        for country in countries.iter().take(COUNTRIES) {
+            writeln!(out, "    {}", country.text())?;
+        }
+        if let Some(more) = countries.len().checked_sub(COUNTRIES).filter(|it| *it != 0) {
+            writeln!(out, "    ({more} countries more)")?;
+        }
         let more = match left_out {
             0 => String::new(),
             more if prefixes.is_empty() => format!("{more} prefixes"),
             more => format!(" and {more} more"),
         };
         writeln!(out, "    {}{more}", prefixes.join(" "))
+    }
+}
+
+impl Countries {
+    /// `JP: 256 IPv4 addresses`
+    fn text(&self) -> String {
+        let Self {
+            before,
+            after,
+            size,
+        } = self;
+        let [from, to] = [before, after].map(|it| it.as_deref().unwrap_or("no country").to_owned());
+        let countries = if from == to {
+            from
+        } else {
+            format!("{from} to {to}")
+        };
+        format!("{countries}: {}", size.text())
     }
 }
 

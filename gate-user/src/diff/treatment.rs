@@ -59,29 +59,28 @@ pub struct Treatment {
     pub pool: Option<String>,
     /// The class that it has.
     pub class: Option<String>,
-    /// The country that it has.
-    pub country: Option<String>,
     /// What is done, in words.
     pub words: String,
 }
 
 impl fmt::Display for Treatment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            pool,
-            class,
-            country,
-            words,
-        } = self;
+        let Self { pool, class, words } = self;
         if let Some(pool) = pool {
             write!(f, "pool {pool}, ")?;
         }
         if let Some(class) = class {
-            let country = country.as_deref().unwrap_or("no country");
-            write!(f, "class {class}, {country}, ")?;
+            write!(f, "class {class}, ")?;
         }
         f.write_str(words)
     }
+}
+
+/// How an address is treated, and the country that it was found in, where its class depends on that.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub(super) struct Treated {
+    pub(super) treatment: Treatment,
+    pub(super) country: Option<String>,
 }
 
 /// What a treatment is the same by, without words.
@@ -97,7 +96,7 @@ pub(super) struct Treatments<'v> {
     aspect: Aspect,
     view: &'v View,
     at: Timestamp,
-    known: HashMap<Same, Treatment>,
+    known: HashMap<Same, Treated>,
 }
 
 impl<'v> Treatments<'v> {
@@ -110,7 +109,7 @@ impl<'v> Treatments<'v> {
         }
     }
 
-    pub(super) fn of(&mut self, addr: Addr) -> &Treatment {
+    pub(super) fn of(&mut self, addr: Addr) -> &Treated {
         let same = self.same(addr);
         let Self {
             view, at, known, ..
@@ -141,15 +140,23 @@ impl<'v> Treatments<'v> {
     }
 }
 
-fn words(same: Same, view: &View, at: Timestamp) -> Treatment {
-    match same {
+fn words(same: Same, view: &View, at: Timestamp) -> Treated {
+    let country = match same {
+        Same::Class(_, country) => gate_common::Country::from_number(country).code(),
+        Same::Rule(_) | Same::Listed(_) => None,
+    };
+    let treatment = match same {
         Same::Rule(Some(rule)) => of_rule(rule, view, at),
         Same::Rule(None) => of_unlisted(view, at),
-        Same::Class(class, country) => of_class(class, country, view, at),
+        Same::Class(class, _) => of_class(class, view, at),
         Same::Listed(listed) => Treatment {
             words: if listed { "listed" } else { "not listed" }.to_owned(),
             ..Treatment::default()
         },
+    };
+    Treated {
+        treatment,
+        country: country.map(|it| it.to_string()),
     }
 }
 
@@ -208,7 +215,7 @@ fn of_unlisted(view: &View, at: Timestamp) -> Treatment {
     }
 }
 
-fn of_class(class: u8, country: u16, view: &View, at: Timestamp) -> Treatment {
+fn of_class(class: u8, view: &View, at: Timestamp) -> Treatment {
     let class = view.manifest.classes.get(usize::from(class));
     let words = class.map_or_else(String::new, |class| {
         let mut words = match &class.action {
@@ -224,9 +231,6 @@ fn of_class(class: u8, country: u16, view: &View, at: Timestamp) -> Treatment {
     Treatment {
         pool: None,
         class: class.map(|it| it.name.clone()),
-        country: gate_common::Country::from_number(country)
-            .code()
-            .map(|it| it.to_string()),
         words,
     }
 }

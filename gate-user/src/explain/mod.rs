@@ -34,7 +34,7 @@ use self::{arrival::Arrival, tables::Live, words::outcome};
 pub use self::{error::ExplainError, limits::Fill, report::Explanation};
 pub(crate) use self::{
     packet::syn,
-    tables::{Interfaces, Supposed},
+    tables::{InForce, Interfaces, Kept},
 };
 use crate::{
     clock,
@@ -266,12 +266,13 @@ struct Judged {
 
 impl Host<'_> {
     fn decide(&self, now: Now) -> Judged {
-        let tables = Live::new(
-            self.view,
-            self.interfaces,
-            self.buckets,
-            self.bypass_until_ns,
-        );
+        let tables = InForce {
+            view: self.view,
+            interfaces: self.interfaces,
+            relays: true,
+            bypass_until_ns: self.bypass_until_ns,
+            limits: Live::new(self.buckets),
+        };
         let mut flow = Flow::default();
         let shape = parse(self.frame, &mut flow);
         let decision = decide(shape, &flow, self.index, &tables, now);
@@ -319,11 +320,12 @@ impl Asked<'_> {
 
     /// What would be decided at another time, or without relays, in words; every limit is kept.
     fn supposed(&self, unix_ns: u64, relays: bool) -> String {
-        let tables = Supposed {
+        let tables = InForce {
             view: self.rules.view(),
             interfaces: self.interfaces,
             relays,
             bypass_until_ns: self.bypass_until_ns,
+            limits: Kept,
         };
         let mut flow = Flow::default();
         let shape = parse(self.frame, &mut flow);

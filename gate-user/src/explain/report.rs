@@ -199,7 +199,7 @@ impl Explanation {
         };
         let role = role.unwrap_or("no role");
         let assumed = if *assumed {
-            ", the only one that fits"
+            ", assumed: --in names another"
         } else {
             ""
         };

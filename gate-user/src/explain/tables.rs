@@ -8,7 +8,8 @@ use std::{
 use gate_common::{
     Addr, Bucket,
     abi::{
-        BUCKET_SETS, BucketKey, BucketSet, Interface, InterfaceKey, Rule, Settings, SourceBucket,
+        BUCKET_SETS, BucketKey, BucketSet, Interface, InterfaceKey, Limit, Rule, Settings,
+        SourceBucket,
     },
     decide::Tables,
     limit,
@@ -20,35 +21,58 @@ use crate::{kernel::Buckets, view::View};
 /// Interfaces and VLANs by what packets are looked up by.
 pub(crate) type Interfaces = HashMap<InterfaceKey, Interface>;
 
-/// With the live token buckets, of which nothing is taken: what is taken here is known here only.
+/// What of a source is within its limits.
+pub(crate) trait Limits {
+    /// Whether one more is, of this bucket with this limit.
+    fn take(&self, key: &BucketKey, limit: &Limit, monotonic_ns: u64) -> bool;
+}
+
+/// The generation, and which limits are kept.
+#[derive(Clone, Copy)]
+pub(crate) struct InForce<'g, L> {
+    pub(crate) view: &'g View,
+    pub(crate) interfaces: &'g Interfaces,
+    /// Whether there are relays: for what would be without them.
+    pub(crate) relays: bool,
+    pub(crate) bypass_until_ns: u64,
+    pub(crate) limits: L,
+}
+
+/// Every limit is kept: for what would be if something were otherwise.
+#[derive(Clone, Copy)]
+pub(crate) struct Kept;
+
+impl Limits for Kept {
+    fn take(&self, _: &BucketKey, _: &Limit, _: u64) -> bool {
+        true
+    }
+}
+
+/// The live token buckets, of which nothing is taken: what is taken here is known here only.
 pub(super) struct Live<'g> {
-    view: &'g View,
-    interfaces: &'g Interfaces,
     buckets: &'g Buckets,
-    bypass_until_ns: u64,
     /// The sets of which something was taken.
     taken: RefCell<HashMap<u32, BucketSet>>,
     total: Cell<u64>,
 }
 
 impl<'g> Live<'g> {
-    pub(super) fn new(
-        view: &'g View,
-        interfaces: &'g Interfaces,
-        buckets: &'g Buckets,
-        bypass_until_ns: u64,
-    ) -> Self {
+    pub(super) fn new(buckets: &'g Buckets) -> Self {
         Self {
-            view,
-            interfaces,
             buckets,
-            bypass_until_ns,
             taken: RefCell::default(),
             total: Cell::new(buckets.total),
         }
     }
+}
 
-    fn take_of_source(&self, key: &BucketKey, limit: &gate_common::abi::Limit, now: u64) -> bool {
+impl Limits for Live<'_> {
+    fn take(&self, key: &BucketKey, limit: &Limit, monotonic_ns: u64) -> bool {
+        if key.bucket == Bucket::AnswerTotal {
+            let next = limit::take(self.total.get(), monotonic_ns, limit);
+            self.total.set(next.unwrap_or(self.total.get()));
+            return next.is_some();
+        }
         let hash = Hash::new(self.buckets.seed, key.address, key.kind());
         let place = hash.set(BUCKET_SETS);
         let mut taken = self.taken.borrow_mut();
@@ -56,7 +80,7 @@ impl<'g> Live<'g> {
             return false;
         };
         let set = Ways(RefCell::new(*taken.get(&place).unwrap_or(known)));
-        let within = set.take(hash, key, limit, now);
+        let within = set.take(hash, key, limit, monotonic_ns);
         taken.insert(place, set.0.into_inner());
         within
     }
@@ -93,7 +117,7 @@ impl Ways {
     }
 
     /// As the program takes: a bucket that there is not is made, if there is room for it at the second try.
-    fn take(&self, hash: Hash, key: &BucketKey, limit: &gate_common::abi::Limit, now: u64) -> bool {
+    fn take(&self, hash: Hash, key: &BucketKey, limit: &Limit, now: u64) -> bool {
         let tag = Tag::new(hash, key.kind());
         for _ in 0..2 {
             let found = sets::find(self, hash, tag, key.address);
@@ -136,66 +160,7 @@ impl Set for Ways {
     }
 }
 
-impl Tables for Live<'_> {
-    fn settings(&self) -> Option<&Settings> {
-        self.view.settings()
-    }
-
-    fn interface(&self, key: InterfaceKey) -> Option<Interface> {
-        self.interfaces.get(&key).copied()
-    }
-
-    fn access(&self, source: Addr) -> Option<u32> {
-        self.view.access(source)
-    }
-
-    fn rule(&self, number: u32) -> Option<Rule> {
-        self.view.rule(number)
-    }
-
-    fn relay(&self, destination: Addr) -> Option<u32> {
-        self.view.relay(destination)
-    }
-
-    fn server(&self, destination: Addr) -> bool {
-        self.view.server(destination)
-    }
-
-    fn class_prefix(&self, source: Addr) -> Option<u32> {
-        self.view.class_prefix(source)
-    }
-
-    fn country(&self, source: Addr) -> Option<u32> {
-        self.view.country(source)
-    }
-
-    fn bypass_until_ns(&self) -> u64 {
-        self.bypass_until_ns
-    }
-
-    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool {
-        let Some(limit) = self.view.settings().map(|it| *it.limit(&key)) else {
-            return false;
-        };
-        if key.bucket == Bucket::AnswerTotal {
-            let next = limit::take(self.total.get(), monotonic_ns, &limit);
-            self.total.set(next.unwrap_or(self.total.get()));
-            return next.is_some();
-        }
-        self.take_of_source(&key, &limit, monotonic_ns)
-    }
-}
-
-/// With every limit kept, and the relays or none: for what would be if something were otherwise.
-#[derive(Clone, Copy)]
-pub(crate) struct Supposed<'g> {
-    pub(crate) view: &'g View,
-    pub(crate) interfaces: &'g Interfaces,
-    pub(crate) relays: bool,
-    pub(crate) bypass_until_ns: u64,
-}
-
-impl Tables for Supposed<'_> {
+impl<L: Limits> Tables for InForce<'_, L> {
     fn settings(&self) -> Option<&Settings> {
         self.view.settings()
     }
@@ -232,15 +197,15 @@ impl Tables for Supposed<'_> {
         self.bypass_until_ns
     }
 
-    fn take(&self, _: BucketKey, _: u64) -> bool {
-        true
+    fn take(&self, key: BucketKey, monotonic_ns: u64) -> bool {
+        let settings = self.view.settings();
+        settings.is_some_and(|it| self.limits.take(&key, it.limit(&key), monotonic_ns))
     }
 }
 
 #[cfg(test)]
 mod tests {
     use bytemuck::Zeroable as _;
-    use gate_common::abi::Limit;
 
     use super::*;
 

@@ -267,10 +267,16 @@ impl Case<'_> {
             }
         }
         if access && stopped {
-            changes.push(format!(
+            changes.push(if self.view.manifest.exemptions.is_some() {
+                format!(
+                    "an exemption: `gate exempt add {} --until 30d --ticket TEXT`",
+                    self.question.from
+                )
+            } else {
+                format!(
                 "an exemption: name {} in an `[[access]]` with `policy = \"exempt\"`, by `prefixes` or in one of its `files`; then `gate reload`",
                 self.question.from
-            ));
+            )});
             changes.push(self.other_ways());
         }
         let observed = decision.verdict == Verdict::Observed && !self.bypassed;

@@ -28,6 +28,18 @@ impl Lists {
         })
     }
 
+    /// The same tables but for one list.
+    pub(super) fn replace(&mut self, list: List, table: Arc<Table>) {
+        let [access, relays, servers, classes, countries] = &mut self.tables;
+        *match list {
+            List::Access => access,
+            List::Relays => relays,
+            List::Servers => servers,
+            List::Classes => classes,
+            List::Countries => countries,
+        } = table;
+    }
+
     /// The tables in the order of [`List::ALL`].
     pub fn iter(&self) -> impl Iterator<Item = (List, &Table)> {
         List::ALL

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
-use crate::config::{Limit, ListFile};
+use crate::config::{Limit, ListFile, Metrics};
 
 /// Everything that a reader needs to put words to a generation's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Manifest {
     pub classes: Vec<Class>,
     /// The first of the generations that have had these classes without a break.
     pub classes_since: u32,
+    /// Where the daemon tells how it is.
+    #[serde(default)]
+    pub metrics: Metrics,
     /// The group of the system whose members may read tags.
     #[serde(default)]
     pub readers: Option<String>,
@@ -50,6 +53,9 @@ pub struct Manifest {
     /// The list files.
     #[serde(default)]
     pub list_files: Vec<ListFile>,
+    /// The file of exemptions, if the configuration names one; it is one of `list_files`.
+    #[serde(default)]
+    pub exemptions: Option<PathBuf>,
     /// What the guards had against it, overridden by `--force`.
     #[serde(default)]
     pub forced: Vec<String>,
@@ -283,8 +289,7 @@ impl Manifest {
 
     /// Reads the bytes back; what follows the first null byte is filling.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self, ManifestError> {
-        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
-        let manifest: Self = serde_json::from_slice(text)?;
+        let manifest = Self::from_any(bytes)?;
         if manifest.abi == abi::ABI_VERSION {
             Ok(manifest)
         } else {
@@ -292,6 +297,12 @@ impl Manifest {
                 found: manifest.abi,
             })
         }
+    }
+
+    /// The same, whichever version of the map ABI wrote it.
+    pub fn from_any(bytes: &[u8]) -> Result<Self, ManifestError> {
+        let text = bytes.split(|byte| *byte == 0).next().unwrap_or_default();
+        Ok(serde_json::from_slice(text)?)
     }
 
     /// The names of the classes, by number.

@@ -4,6 +4,7 @@
 //! kernel's maps.
 
 mod answers;
+mod exemptions;
 pub mod host;
 mod legend;
 mod lists;
@@ -18,6 +19,7 @@ mod source_map;
 #[cfg(test)]
 mod tests;
 
+pub use exemptions::{Exemption, list_file};
 pub use legend::Legend;
 pub use lists::{CountryTable, ListError, Lists};
 pub use manifest::Manifest;

@@ -45,6 +45,17 @@ impl Prefix {
         Self { addr, length }
     }
 
+    /// What is one source with `addr` where this many bits (IPv4, IPv6) count.
+    #[must_use]
+    pub fn of_source(addr: Addr, lengths: (u8, u8)) -> Self {
+        let length = if addr.is_v4() {
+            V4_OFFSET.saturating_add(lengths.0)
+        } else {
+            lengths.1
+        };
+        Self::of(addr, length)
+    }
+
     /// The prefix in its family's own terms.
     #[must_use]
     pub fn to_net(self) -> Option<IpNet> {

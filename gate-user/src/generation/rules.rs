@@ -57,6 +57,16 @@ pub(super) struct Rules {
 }
 
 impl Rules {
+    /// No rules yet.
+    pub(super) fn none() -> Self {
+        Self {
+            access: Prefixes::default(),
+            table: vec![abi::Rule::default()],
+            prefixes: Vec::new(),
+            interned: HashMap::new(),
+        }
+    }
+
     /// Makes the rules of all pools, whose counters are `pool_counters`.
     pub(super) fn new(
         pools: &[Pool],
@@ -64,12 +74,7 @@ impl Rules {
         numbers: &mut Numbers,
         sources: &mut source_map::Writer<'_>,
     ) -> Result<Self, RulesError> {
-        let mut rules = Self {
-            access: Prefixes::default(),
-            table: vec![abi::Rule::default()],
-            prefixes: Vec::new(),
-            interned: HashMap::new(),
-        };
+        let mut rules = Self::none();
         let mut prefixes: Vec<(Prefix, usize, &Pool, &PoolPrefix)> = pools
             .iter()
             .enumerate()
@@ -79,7 +84,8 @@ impl Rules {
                     .map(move |it| (it.prefix.into(), index, pool, it))
             })
             .collect();
-        // Shorter ones first, so that what covers a prefix is there before it.
+        // Shorter ones first, so that what covers a prefix is there before it. The pool of exemptions is the last one: where another pool has
+        // the same prefix, that comes before it, and follows its deadline.
         prefixes.sort_by_key(|(prefix, ..)| (prefix.length(), prefix.addr()));
         for (prefix, index, pool, source) in prefixes {
             let counter = pool_counters.get(index).copied().unwrap_or(0);
@@ -117,11 +123,6 @@ impl Rules {
             0
         };
         let until_ns = source.until.map_or(0, unix_ns);
-        let next = if until_ns == 0 {
-            0
-        } else {
-            self.after(prefix, until_ns)?
-        };
         let Treatment {
             policy,
             action,
@@ -131,7 +132,7 @@ impl Rules {
         let rule = abi::Rule {
             until_ns,
             effective_from_ns: effective_from.map_or(0, unix_ns),
-            next: next.into(),
+            next: 0,
             pool_counter,
             prefix_counter,
             policy: policy as u8,
@@ -140,6 +141,15 @@ impl Rules {
             source_v4: pool.source_v4,
             source_v6: pool.source_v6,
             reserved: [0; 7],
+        };
+        self.place(prefix, rule)
+    }
+
+    /// Adds a prefix and its rule, but for what follows its deadline, which is worked out here. What covers the prefix has to be there.
+    pub(super) fn place(&mut self, prefix: Prefix, mut rule: abi::Rule) -> Result<u16, RulesError> {
+        rule.next = match rule.until_ns {
+            0 => 0,
+            until_ns => self.after(prefix, until_ns)?.into(),
         };
         let number = if let Some(number) = self.interned.get(&rule) {
             *number

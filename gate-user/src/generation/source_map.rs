@@ -15,7 +15,7 @@ use gate_common::{Addr, abi::List};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::prefix::Prefix;
+use super::{exemptions::Exemption, prefix::Prefix};
 use crate::config::Origin;
 
 /// How much text a source map may have before it is packed: lists of some ten million lines.
@@ -47,12 +47,12 @@ pub struct SourceMap {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+pub(super) struct Entry {
     list: u8,
     hi: u64,
     lo: u64,
     length: u8,
-    number: u16,
+    pub(super) number: u16,
     /// One more than the place in `owners`; 0 is none.
     owner: u32,
     /// One more than the place in `files`; 0 is none.
@@ -191,8 +191,18 @@ fn place<T: Clone + Eq + std::hash::Hash>(
     })
 }
 
+/// One more than the place of `value` in a short `list`, where it is put unless it is there.
+fn placed<T: PartialEq>(list: &mut Vec<T>, value: T) -> u32 {
+    let index = list.iter().position(|it| *it == value);
+    let index = index.unwrap_or_else(|| {
+        list.push(value);
+        list.len() - 1
+    });
+    u32::try_from(index + 1).unwrap_or(0)
+}
+
 impl Entry {
-    fn prefix(&self) -> Prefix {
+    pub(super) fn prefix(&self) -> Prefix {
         let Self { hi, lo, .. } = *self;
         Prefix::of(Addr { hi, lo }, self.length)
     }
@@ -217,6 +227,57 @@ impl SourceMap {
         found.reverse();
         found.sort_by_key(|source| std::cmp::Reverse(source.prefix.length()));
         found
+    }
+
+    /// The prefixes of a list.
+    pub fn of(&self, list: List) -> impl Iterator<Item = Source<'_>> {
+        let entries = self.entries.iter();
+        entries
+            .filter(move |entry| entry.list == list as u8)
+            .map(|entry| self.source(entry))
+    }
+
+    /// Takes the entries of a list out, but for those of `owner`, which are gone.
+    pub(super) fn take(&mut self, list: List, owner: &str) -> Vec<Entry> {
+        let owner = self.owners.iter().position(|it| it == owner);
+        // A place is one more than an index.
+        let owner = owner.and_then(|it| u32::try_from(it + 1).ok());
+        let (mut taken, kept): (Vec<Entry>, Vec<Entry>) = std::mem::take(&mut self.entries)
+            .into_iter()
+            .partition(|entry| entry.list == list as u8);
+        self.entries = kept;
+        taken.retain(|entry| Some(entry.owner) != owner);
+        taken
+    }
+
+    /// Puts an entry in that was taken out, under another number.
+    pub(super) fn put(&mut self, entry: Entry, number: u16) {
+        self.entries.push(Entry { number, ..entry });
+    }
+
+    /// The entry of an exemption in the list of access, which is not put in yet.
+    pub(super) fn entry(&mut self, exemption: &Exemption, owner: &str) -> Entry {
+        let Exemption {
+            prefix,
+            until_ns: _,
+            file,
+            line,
+            ticket,
+            since,
+        } = exemption;
+        let Addr { hi, lo } = prefix.addr();
+        Entry {
+            list: List::Access as u8,
+            hi,
+            lo,
+            length: prefix.length(),
+            number: 0,
+            owner: placed(&mut self.owners, owner.to_owned()),
+            file: placed(&mut self.files, file.clone()),
+            line: *line,
+            since: since.as_second(),
+            ticket: ticket.clone(),
+        }
     }
 
     fn source<'m>(&'m self, entry: &'m Entry) -> Source<'m> {

@@ -1,5 +1,7 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
+mod occupancy;
+mod rehearsal;
 mod shared;
 
 use std::{
@@ -19,7 +21,11 @@ use gate_common::{
     sets::{Hash, Tag},
 };
 
-pub use self::shared::Buckets;
+pub use self::{
+    occupancy::Occupancy,
+    rehearsal::{Found, Rehearsal},
+    shared::Buckets,
+};
 use super::{
     KernelError,
     tables::{self, Loaded, Part},
@@ -45,6 +51,10 @@ pub struct Maps {
     buckets: Map,
     total_bucket: Map,
     unsent: Map,
+    rehearsed: Map,
+    judged: Map,
+    differences: Map,
+    rehearsed_buckets: Map,
     /// In the order of [`maps::SLOTTED`].
     slotted: Vec<Map>,
 }
@@ -74,6 +84,10 @@ impl Maps {
             buckets: open(maps::BUCKETS)?,
             total_bucket: open(maps::TOTAL_BUCKET)?,
             unsent: open(maps::UNSENT)?,
+            rehearsed: open(maps::REHEARSED)?,
+            judged: open(maps::JUDGED)?,
+            differences: open(maps::DIFFERENCES)?,
+            rehearsed_buckets: open(maps::REHEARSED_BUCKETS)?,
             slotted: maps::SLOTTED
                 .into_iter()
                 .map(open)
@@ -96,6 +110,10 @@ impl Maps {
             &self.buckets,
             &self.total_bucket,
             &self.unsent,
+            &self.rehearsed,
+            &self.judged,
+            &self.differences,
+            &self.rehearsed_buckets,
         ];
         let named = maps::STATES.into_iter().chain(maps::SLOTTED);
         named.zip(states.into_iter().chain(&self.slotted).map(Map::id))
@@ -109,6 +127,20 @@ impl Maps {
     /// [`Maps::bypass_until`] of a pinned gate; 0 if nothing is pinned.
     pub fn pinned_bypass(pins: &Pins) -> Result<u64, KernelError> {
         pinned_word(pins, State::Bypass)
+    }
+
+    /// Words of a pinned gate's state that are about no generation, and mean the same in every version of the map ABI.
+    pub fn pinned_words(pins: &Pins) -> Result<Vec<(State, u64)>, KernelError> {
+        let words = [State::Seed, State::NoMetadata, State::Bypass];
+        let read = |word| Ok((word, pinned_word(pins, word)?));
+        words.into_iter().map(read).collect()
+    }
+
+    /// Goes by these words of another gate's state, before the first generation.
+    pub fn inherit(&self, words: &[(State, u64)]) -> Result<(), KernelError> {
+        words
+            .iter()
+            .try_for_each(|(word, value)| self.set(*word, *value))
     }
 
     /// The generation in force.

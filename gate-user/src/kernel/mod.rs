@@ -22,10 +22,11 @@ pub(crate) use self::tables::{LEGEND, READABLE};
 pub use self::{
     btf::LayoutError,
     error::KernelError,
-    maps::{Buckets, Maps, Prepared},
+    maps::{Buckets, Found, Maps, Occupancy, Prepared, Rehearsal},
     notes::{read_note, remove_note, write_note},
     tables::{
-        Loaded, interfaces, legend, list, list_ids, lists, manifest, named_interfaces, source_map,
+        Loaded, interfaces, legend, list, list_ids, lists, manifest, manifest_of_another,
+        named_interfaces, source_map,
     },
     test_run::{Action, LOOPBACK, SHORTEST, test_run, test_run_at, test_run_into},
 };

@@ -81,6 +81,11 @@ pub fn manifest(directory: &Path) -> Result<Manifest, KernelError> {
     Ok(Manifest::from_bytes(&text(directory, MANIFEST)?)?)
 }
 
+/// Reads a manifest that a gate of another version of the map ABI pinned in the directory of a generation. New versions only add to it.
+pub fn manifest_of_another(directory: &Path) -> Result<Manifest, KernelError> {
+    Ok(Manifest::from_any(&text(directory, MANIFEST)?)?)
+}
+
 /// Reads the legend pinned in the directory of a generation.
 pub fn legend(directory: &Path) -> Result<Legend, KernelError> {
     Ok(Legend::from_bytes(&text(directory, LEGEND)?)?)

@@ -19,7 +19,8 @@ use serde::Serialize;
 
 pub use self::words::Language;
 use crate::{
-    explain::{ExplainError, Interfaces, Supposed, syn},
+    config::exemptions,
+    explain::{ExplainError, InForce, Interfaces, Kept, syn},
     report::Report,
     table::{Family, Runs, addr},
     view::View,
@@ -163,7 +164,9 @@ impl Asked<'_> {
         let sources = self.sources();
         let places = [Family::V4, Family::V6].map(|family| (family, self.places(family)));
         let pools = &self.view.manifest.pools;
-        let named = pools.iter().map(|pool| (Some(pool), pool.counter));
+        // Exemptions are single customers.
+        let pools = pools.iter().filter(|pool| pool.name != exemptions::POOL);
+        let named = pools.map(|pool| (Some(pool), pool.counter));
         let mut rows = Vec::new();
         for (pool, counter) in named.chain([(None, 0)]) {
             for (kind, destination) in DESTINATIONS.into_iter().enumerate() {
@@ -241,12 +244,13 @@ impl Asked<'_> {
         dport: u16,
         at: Timestamp,
     ) -> Result<Option<Decision>, ExplainError> {
-        let tables = Supposed {
+        let tables = InForce {
             view: self.view,
             interfaces: self.interfaces,
             relays: true,
             // What customers read holds when the bad night is over.
             bypass_until_ns: 0,
+            limits: Kept,
         };
         let frame = syn(src.to_ip(), dst.to_ip(), dport, 0)?;
         let mut flow = Flow::default();

@@ -23,10 +23,12 @@ pub enum PinsError {
         path: PathBuf,
     },
     /// Somebody else is changing what is pinned.
-    #[error("{path}: another gate holds the lock", path = path.display())]
+    #[error("{path}: another gate holds the lock{by}", path = path.display(), by = pid.map_or_else(String::new, |pid| format!(" (process {pid})")))]
     Locked {
         /// The directory.
         path: PathBuf,
+        /// The process that holds it; nothing if the kernel does not tell.
+        pid: Option<u32>,
     },
     /// An operation on the directory or on a file in it failed.
     #[error("{path}: cannot {action}: {error}", path = path.display())]
@@ -63,6 +65,10 @@ pub enum PinsError {
 }
 
 impl PinsError {
+    pub(crate) fn pin(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        Self::io("pin", path)
+    }
+
     pub(super) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |error| Self::Io {
@@ -79,11 +85,14 @@ impl PinsError {
             Self::NotBpffs { .. } => {
                 "mount one with `mount -t bpf bpf /sys/fs/bpf`, or name one with --pins".to_owned()
             }
-            Self::Locked { path } => {
+            Self::Locked { path, pid: None } => {
                 format!(
-                    "a gate daemon runs already: `fuser {path}` shows it; stop it first",
+                    "`fuser {path}` shows who holds it: wait for it, or, if it is `gate run`, end it, which opens nothing; then start again",
                     path = path.display()
                 )
+            }
+            Self::Locked { pid: Some(pid), .. } => {
+                format!("process {pid} holds it: wait for it, or, if it is `gate run`, `kill {pid}` ends it, which opens nothing; then start again")
             }
             Self::Io { error, .. } if error.kind() == io::ErrorKind::PermissionDenied => {
                 "run as root, or with CAP_BPF, CAP_NET_ADMIN and CAP_PERFMON".to_owned()
@@ -103,7 +112,7 @@ impl PinsError {
                 path = path.display()
             ),
             Self::OtherVersion { .. } => {
-                "run `gate detach` of the version that made them, then start again".to_owned()
+                "`gate run` takes over what they put in force, and does not open the gate; `gate detach` removes them, and opens it".to_owned()
             }
         }
     }

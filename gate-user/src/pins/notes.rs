@@ -11,6 +11,10 @@ pub enum Note {
     Bypass,
     /// Which generation a person confirmed.
     Confirmed,
+    /// What is rehearsed, and for whom.
+    Rehearsal,
+    /// How the maps are laid out, for a gate of another version of the map ABI.
+    Layout,
 }
 
 impl Note {
@@ -18,6 +22,8 @@ impl Note {
         match self {
             Self::Bypass => "bypass",
             Self::Confirmed => "confirmed",
+            Self::Rehearsal => "rehearsal",
+            Self::Layout => "layout",
         }
     }
 }

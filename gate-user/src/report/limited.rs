@@ -22,38 +22,38 @@ use crate::{
 /// Answers to refused clients that came out in one way.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByAnswered {
-    answered: &'static str,
-    packets: u64,
+    pub(crate) answered: &'static str,
+    pub(crate) packets: u64,
 }
 
 /// Packets that showed the tag of their connection in one way, or did not.
 #[derive(Clone, Debug, Serialize)]
 pub struct ByShown {
-    shown: &'static str,
-    packets: u64,
+    pub(crate) shown: &'static str,
+    pub(crate) packets: u64,
 }
 
 /// Answers that failed to leave by one interface.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unsent {
-    interface: String,
-    packets: u64,
+    pub(crate) interface: String,
+    pub(crate) packets: u64,
 }
 
 /// What the token buckets of one kind said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct ByBucket {
-    limit: &'static str,
+    pub(crate) limit: &'static str,
     /// Events within the limit.
-    within: u64,
+    pub(crate) within: u64,
     /// Events over the limit.
-    over: u64,
+    pub(crate) over: u64,
     /// Events taken for over the limit because CPUs were in one another's way, or there was no room for a bucket.
-    contended: u64,
+    pub(crate) contended: u64,
     /// Buckets made.
-    made: u64,
+    pub(crate) made: u64,
     /// Buckets that made room for others before they were full again: those sources had their burst anew.
-    evicted: u64,
+    pub(crate) evicted: u64,
 }
 
 /// What came of answers; what never came up is left out.

@@ -11,12 +11,14 @@ mod table;
 
 use std::io;
 
+pub(crate) use counters::Verdicts;
 pub use counters::{Counters, counters};
 pub use flow::{Endpoint, FlowReport, flow};
 pub use lookup::{Lookup, lookup};
 pub use observed::Observed;
 pub(crate) use observed::observed;
 pub use reload::details;
+pub(crate) use status::{Link, status_within};
 pub use status::{State, Status, status};
 pub use table::Table;
 

@@ -18,7 +18,9 @@ impl Report for Attempt {
                     .map(|it| it.map_or_else(|| "none".to_owned(), |it| it.to_string()));
                 let word = match self.by {
                     By::Rollback | By::Unconfirmed => "rolled back",
-                    By::Watch | By::Interfaces | By::Sighup | By::Command => "reloaded",
+                    By::Watch | By::Interfaces | By::Sighup | By::Command | By::Exempt => {
+                        "reloaded"
+                    }
                 };
                 writeln!(
                     out,

@@ -2,10 +2,12 @@
 
 use super::{
     Means, force,
-    ready::Before,
+    ready::{Before, Read},
     recall::{self, Back},
 };
-use crate::{change::Change, error::Error, floor, kernel, pins::Pins, privilege, view};
+use crate::{
+    change::Change, error::Error, floor, generation::Prefix, kernel, pins::Pins, privilege, view,
+};
 
 /// Puts the generation before the one in force in force again.
 pub fn rollback(pins: &Pins, object: &[u8], by: Option<String>) -> Result<Change, Error> {
@@ -21,6 +23,24 @@ pub fn rollback(pins: &Pins, object: &[u8], by: Option<String>) -> Result<Change
     };
     let (_, in_force) = force::start(pins, means, &ready)?;
     Ok(ready.change(in_force))
+}
+
+/// Puts the exemptions of their file in force, of which a person changed one; nothing if they are.
+pub fn exempt(pins: &Pins, object: &[u8], prefix: Prefix) -> Result<Option<Change>, Error> {
+    floor::check()?;
+    privilege::check()?;
+    view::current(pins)?;
+    let _lock = pins.lock()?;
+    let before = Before::checked(pins, object, None)?;
+    let Some(ready) = super::exempt::ready(pins, before, &Read::default(), prefix)? else {
+        return Ok(None);
+    };
+    let means = Means {
+        object,
+        cancelled: &|| false,
+    };
+    let (_, in_force) = force::start(pins, means, &ready)?;
+    Ok(Some(ready.change(in_force)))
 }
 
 /// Keeps a generation that waits for a confirmation; returns its number.

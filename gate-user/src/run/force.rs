@@ -2,8 +2,8 @@
 //!
 //! The new generation goes into a slot that no packet looks at. On a first start it is put in force, then the program is
 //! attached. On a gate that is in force the program is attached to new interfaces, then the generation is put in force by
-//! one store, then the program is replaced in place on the others, then links of interfaces that the configuration names
-//! no more go. Before all that, pins of links get the names that their interfaces have now. Readers of tags are let at the new
+//! one store, then the program is replaced in place on the others, those in other network namespaces among them, then links of
+//! interfaces that the configuration names no more go. Before all that, pins of links get the names that their interfaces have now. Readers of tags are let at the new
 //! generation before the store, and at everything else right after it.
 //!
 //! What fails before the store is taken back. What fails after it (replacing the program on one interface, looking at
@@ -19,7 +19,7 @@ use crate::{
     change::Memory,
     error::Error,
     kernel::{Gate, Loaded, Look, Prepared},
-    memory,
+    memory, migrate,
     pins::{Pins, Readers},
     sys::XdpMode,
 };
@@ -92,6 +92,8 @@ fn load_and_flip(pins: &Pins, means: Means<'_>, ready: &Ready) -> Result<(Gate, 
     pins.create()?;
     let look = Look::of(&ready.plan.settings);
     let mut gate = Gate::pinned(means.object, pins, look)?;
+    migrate::leave(pins)?;
+    gate.maps.inherit(&ready.before.inherited.words)?;
     gate.maps.set_wall_offset(wall_offset()?)?;
     let in_force = flip(pins, means, ready, &mut gate)?;
     sweep(&gate.maps)?;
@@ -201,6 +203,7 @@ impl Flip<'_> {
         for target in ready.targets.found.iter().filter(|target| target.linked()) {
             attach::attach(self.gate.program()?, target, pins)?;
         }
+        attach::replace_elsewhere(self.gate.program()?, &ready.targets, pins)?;
         self.repin_program()?;
         let removed = attach::detach_others(&ready.targets, &list_devices()?, pins)?;
         if !ready.before.fresh {
@@ -235,13 +238,15 @@ impl Flip<'_> {
     }
 
     fn repin_program(&mut self) -> Result<(), Error> {
-        let path = self.pins.program();
+        let path = self.pins.next_program();
+        // What somebody left who was killed.
         self.pins.remove(&path)?;
         self.gate.program()?.pin(&path).map_err(|error| {
             Error::Kernel(kernel::KernelError::Program(Box::new(
                 ProgramError::IOError(std::io::Error::other(error)),
             )))
-        })
+        })?;
+        Ok(self.pins.settle_program()?)
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod alone;
 mod confirm;
+mod exempt;
 mod force;
 mod ready;
 mod recall;
@@ -24,7 +25,7 @@ use gate_common::abi::FLOW_TTL_NS;
 use jiff::Timestamp;
 
 pub use self::{
-    alone::{confirm, rollback},
+    alone::{confirm, exempt, rollback},
     confirm::pending,
     recall::Back,
 };
@@ -40,14 +41,16 @@ use crate::{
     control::{self, ControlError, Endpoint},
     error::Error,
     floor,
-    generation::Manifest,
+    generation::{Manifest, Prefix},
     geoip::Cancelled,
     kernel::{self, Gate, Maps},
     load::Source,
     marking::{Finding, Marking, Tally},
+    migrate::{Inherited, Migrated, Migration},
     pins::{Lock, Pins},
     privilege,
     progress::Progress,
+    rehearse,
     sys::{Access, Device, XdpMode, devices},
     watch::Known,
 };
@@ -118,6 +121,8 @@ pub struct Running {
     adopted: bool,
     /// Interfaces that the configuration names no more, on which the gate was taken off.
     removed: Vec<String>,
+    /// What became of what another version of the map ABI had in force.
+    migrated: Option<Migrated>,
     _lock: Lock,
 }
 
@@ -137,7 +142,14 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
     let mut progress = Progress::until(order.cancelled);
     let result = locked_start(pins, order, &mut progress);
     progress.finish();
-    let (endpoint, ready, gate, upkeep, in_force) = match result {
+    let Started {
+        endpoint,
+        ready,
+        gate,
+        maps,
+        in_force,
+        migrated,
+    } = match result {
         Ok(started) => started,
         Err(error) => {
             pins.take_back(&lock);
@@ -152,7 +164,7 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         gate,
         upkeep: Upkeep {
             pins: pins.clone(),
-            maps: Arc::new(Mutex::new(upkeep)),
+            maps: Arc::new(Mutex::new(maps)),
         },
         adopted: !ready.before.fresh,
         manifest: ready.plan.manifest,
@@ -161,6 +173,7 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         complete: true,
         warnings: ready.warnings,
         removed: in_force.removed,
+        migrated,
         _lock: lock,
     };
     running
@@ -177,17 +190,53 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
     Ok(running)
 }
 
-fn locked_start(
+fn locked_start(pins: &Pins, order: Order<'_>, progress: &mut Progress) -> Result<Started, Error> {
+    let (mut migration, inherited) = Migration::find(pins)?.unzip();
+    let result = match &mut migration {
+        None => put_in_force(pins, order, Inherited::default(), progress),
+        Some(migration) => migration
+            .take_over(pins, order.object)
+            .and_then(|()| put_in_force(pins, order, inherited.unwrap_or_default(), progress)),
+    };
+    match (result, migration) {
+        (Err(error), Some(migration)) => Err(error.after(migration.undo(pins))),
+        (Ok(mut started), Some(migration)) => {
+            started.migrated = Some(migration.finish()?);
+            Ok(started)
+        }
+        (result, None) => result,
+    }
+}
+
+fn put_in_force(
     pins: &Pins,
     order: Order<'_>,
+    inherited: Inherited,
     progress: &mut Progress,
-) -> Result<(Endpoint, Ready, Gate, Maps, force::InForce), Error> {
-    let ready = Ready::start(pins, order, progress)?;
+) -> Result<Started, Error> {
+    let ready = Ready::start(pins, order, inherited, progress)?;
     control::clean_up(pins)?;
     let endpoint = Endpoint::new(pins)?;
     let (gate, in_force) = force::start(pins, order.means(), &ready)?;
-    let upkeep = Maps::open(pins, Access::Write)?;
-    Ok((endpoint, ready, gate, upkeep, in_force))
+    let maps = Maps::open(pins, Access::Write)?;
+    Ok(Started {
+        endpoint,
+        ready,
+        gate,
+        maps,
+        in_force,
+        migrated: None,
+    })
+}
+
+/// What a start made.
+struct Started {
+    endpoint: Endpoint,
+    ready: Ready,
+    gate: Gate,
+    maps: Maps,
+    in_force: force::InForce,
+    migrated: Option<Migrated>,
 }
 
 fn list_devices() -> Result<Vec<Device>, Error> {
@@ -231,6 +280,17 @@ impl Running {
         let ready = before.and_then(|before| recall::previous(&self.pins, before, back));
         match ready {
             Ok(ready) => self.take(means, ready),
+            Err(error) => Err(error.after(self.publish())),
+        }
+    }
+
+    /// Puts the exemptions of their file in force, of which a person changed one; nothing if they are.
+    pub fn exempt(&mut self, prefix: Prefix, means: Means<'_>) -> Result<Option<Change>, Error> {
+        let before = Before::checked(&self.pins, means.object, Some(&self.manifest));
+        let ready = before.and_then(|before| exempt::ready(&self.pins, before, &self.read, prefix));
+        match ready {
+            Ok(Some(ready)) => self.take(means, ready).map(Some),
+            Ok(None) => Ok(self.publish().map(|()| None)?),
             Err(error) => Err(error.after(self.publish())),
         }
     }
@@ -399,6 +459,12 @@ impl Running {
         &self.removed
     }
 
+    /// What became of what another version of the map ABI had in force, if there was one.
+    #[must_use]
+    pub fn migrated(&self) -> Option<&Migrated> {
+        self.migrated.as_ref()
+    }
+
     /// Whether a gate was in force before it started.
     #[must_use]
     pub fn adopted(&self) -> bool {
@@ -467,6 +533,11 @@ impl Upkeep {
     /// Looks whether there is a bypass, and clears one that is over.
     pub fn follow_bypass(&self) -> Result<bypass::Found, Error> {
         bypass::follow(&self.pins, &self.maps())
+    }
+
+    /// Clears away what is left of a rehearsal whose process was killed; says whether there was anything.
+    pub fn follow_rehearsal(&self) -> Result<bool, Error> {
+        rehearse::sweep(&self.pins, &self.maps())
     }
 
     /// Removes the tags of connections that are too old to mean anything.

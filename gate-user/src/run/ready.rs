@@ -26,6 +26,7 @@ use crate::{
     guard::{self, GuardError},
     kernel::{KernelError, Maps},
     load::{Base, Loaded, Source, load},
+    migrate::{Inherited, MigrateError},
     pins::{Pins, Readers},
     progress::Progress,
     sys::strips_vlans,
@@ -40,10 +41,12 @@ pub(super) struct Before {
     /// What it is made of; nothing if nobody knows.
     pub(super) manifest: Option<Manifest>,
     /// Where its prefixes came from; nothing if that is lost.
-    sources: Option<SourceMap>,
+    pub(super) sources: Option<SourceMap>,
     /// Whether the pins of a generation that is in force, or was put there by this daemon, are gone.
     pub(super) lost: bool,
-    /// Whether nothing is in force: no generation, and the program is on no interface.
+    /// What another version of the map ABI had in force, of which no table can be used here.
+    pub(super) inherited: Inherited,
+    /// Whether nothing is in force: no generation, of whatever version of the map ABI, and the program is on no interface.
     pub(super) fresh: bool,
 }
 
@@ -66,8 +69,26 @@ impl Before {
             lost: known && (manifest.is_none() || sources.is_none()),
             manifest: manifest.or_else(|| kept.cloned()),
             sources,
+            inherited: Inherited::default(),
             fresh: word.number() == 0 && pins.linked()?.is_empty(),
         })
+    }
+
+    /// The same, where what is in force may be that of another version of the map ABI.
+    fn inheriting(mut self, mut inherited: Inherited) -> Self {
+        if let Some(manifest) = inherited.manifest.take() {
+            self.manifest = Some(manifest);
+            self.sources = inherited.sources.take();
+            self.inherited = inherited;
+            // Also where all its interfaces are absent: what was taken over is to go on.
+            self.fresh = false;
+        }
+        self
+    }
+
+    /// Whether the generation in force has tables that this version can use.
+    fn is_usable(&self) -> bool {
+        self.inherited.version == 0
     }
 
     /// The names of its interfaces.
@@ -87,6 +108,13 @@ impl Before {
         pins.check_ownership()?;
         kernel::check_pins(object, pins)?;
         Self::look(pins, kept)
+    }
+
+    /// The same at a start, for which there may be pins of another version of the map ABI, which were looked at before.
+    fn at_start(pins: &Pins, object: &[u8]) -> Result<Self, Error> {
+        pins.check_version()?;
+        kernel::check_pins(object, pins)?;
+        Self::look(pins, None)
     }
 
     /// Makes sure that the generation in force can be gone back to, once another one is.
@@ -156,10 +184,15 @@ impl Ready {
     pub(super) fn start(
         pins: &Pins,
         order: Order<'_>,
+        inherited: Inherited,
         progress: &mut Progress,
     ) -> Result<Self, Error> {
-        let before = Before::checked(pins, order.object, None)?;
+        let before = Before::at_start(pins, order.object)?.inheriting(inherited);
         match waits(pins, &before, order.source.path())? {
+            Some(_) if !before.is_usable() => Err(Error::Migrate(MigrateError::Undecided {
+                version: before.inherited.version,
+                generation: before.number(),
+            })),
             None => Self::new(pins, order, before, progress),
             Some(Waits::Nobody) if recall::is_kept(pins, &before) => {
                 recall::previous(pins, before, &Back::Unconfirmed)
@@ -189,8 +222,10 @@ impl Ready {
         } = load(order.source, base, progress)?;
         plan.manifest.forced = guarded(&before, &config, &plan.manifest, order.force)?;
         match &before.manifest {
-            // Made of the same, it is no other one to go back from.
-            Some(old) if change::same_inputs(old, &plan.manifest) => {
+            // There is no way back to tables of another version.
+            Some(_) if !before.is_usable() => {}
+            // Made of the same, it is no other one to go back from; and no way back takes exemptions back.
+            Some(old) if change::same_but_exemptions(old, &plan.manifest) => {
                 plan.manifest.previous = old.previous;
             }
             Some(old) => {
@@ -215,7 +250,8 @@ impl Ready {
         let mut warnings = config.warnings.clone();
         warnings.extend(attach::check_stripped(&config, &devices, strips_vlans)?);
         warnings.extend(readers.warning(&config, pins)?);
-        let shared = before.manifest.clone().map(|manifest| Shared {
+        let usable = before.manifest.clone().filter(|_| before.is_usable());
+        let shared = usable.map(|manifest| Shared {
             directory: pins.generation(manifest.number),
             manifest,
         });
@@ -317,5 +353,58 @@ fn guarded(
         Ok(violations)
     } else {
         Err(GuardError { violations }.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{config, generation::Inputs};
+
+    fn manifest() -> Manifest {
+        let text = r#"
+            [[interface]]
+            name = "eth1"
+            role = "access"
+            missing = "wait"
+            [[access]]
+            name = "dynamic"
+            policy = "restrict"
+            prefixes = ["100.64.0.0/16"]
+        "#;
+        let read = |_: &Path| Ok(text.to_owned());
+        let now = Timestamp::UNIX_EPOCH;
+        let config = config::load_at(Path::new("gate.toml"), &read, now).unwrap();
+        let inputs = Inputs {
+            config: &config,
+            countries: None,
+            previous: None,
+            previous_sources: None,
+            directory: Path::new("/"),
+            number: 7,
+            now,
+        };
+        Plan::new(inputs).unwrap().manifest
+    }
+
+    #[test]
+    fn a_gate_of_another_abi_is_in_force_where_it_has_no_link() {
+        let before = || Before {
+            word: GenerationWord::default(),
+            manifest: None,
+            sources: None,
+            lost: false,
+            inherited: Inherited::default(),
+            fresh: true,
+        };
+        let nothing = before().inheriting(Inherited::default());
+        assert!(nothing.fresh && nothing.is_usable());
+        let taken_over = before().inheriting(Inherited {
+            version: 5,
+            manifest: Some(manifest()),
+            ..Inherited::default()
+        });
+        assert!(!taken_over.fresh && !taken_over.is_usable());
+        assert_eq!(taken_over.number(), 7);
     }
 }

@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 
 use super::{
-    confirm, list_devices,
+    confirm, exempt, list_devices,
     ready::{Before, Read, Ready, Shared},
 };
 use crate::{
@@ -59,8 +59,11 @@ pub(super) fn previous(pins: &Pins, before: Before, back: &Back) -> Result<Ready
         unconfirmed: *back == Back::Unconfirmed,
     });
     plan.manifest.confirm_until = None;
+    let lost = exempt::keep(pins, &before, &mut plan)?;
     // What is read today is not what it was made of.
-    ready(pins, before, plan, shared, Some(Read::default()))
+    let mut ready = ready(pins, before, plan, shared, Some(Read::default()))?;
+    ready.warnings.extend(lost);
+    Ok(ready)
 }
 
 /// Whether all of the generation before is there.
@@ -94,7 +97,7 @@ pub(super) fn plan(pins: &Pins, number: u32) -> Result<Plan, Error> {
     })
 }
 
-fn ready(
+pub(super) fn ready(
     pins: &Pins,
     before: Before,
     mut plan: Plan,

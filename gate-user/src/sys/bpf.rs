@@ -26,6 +26,7 @@ pub(super) enum Command {
     ObjectPin = 6,
     ObjectGet = 7,
     ObjectInfo = 15,
+    ProgramQuery = 16,
     MapFreeze = 22,
     MapLookupBatch = 24,
     MapUpdateBatch = 26,

@@ -63,8 +63,13 @@ const TRIES: u32 = 10;
 
 /// Every device of this network namespace.
 pub fn devices() -> io::Result<Vec<Device>> {
+    links(device)
+}
+
+/// What `of` makes of every device of this network namespace.
+pub(super) fn links<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Vec<T>> {
     for _ in 0..TRIES {
-        if let Some(devices) = list()? {
+        if let Some(devices) = list(&of)? {
             return Ok(devices);
         }
     }
@@ -74,7 +79,7 @@ pub fn devices() -> io::Result<Vec<Device>> {
 }
 
 /// Every device; `None` if some came or went meanwhile.
-fn list() -> io::Result<Option<Vec<Device>>> {
+fn list<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Option<Vec<T>>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
@@ -102,7 +107,7 @@ fn list() -> io::Result<Option<Vec<Device>>> {
                 NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(devices)),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
                 NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                    devices.extend(device(&link));
+                    devices.extend(of(&link));
                 }
                 _ => {}
             }
@@ -113,7 +118,7 @@ fn list() -> io::Result<Option<Vec<Device>>> {
     }
 }
 
-fn device(link: &LinkMessage) -> Option<Device> {
+pub(super) fn device(link: &LinkMessage) -> Option<Device> {
     let name = link
         .attributes
         .iter()

@@ -17,10 +17,10 @@ const CLSACT_HANDLE: u32 = 0xffff_0000;
 
 const RTM_DELQDISC: u16 = 37;
 const RTM_GETTFILTER: u16 = 46;
-const NLM_F_REQUEST: u16 = 1;
-const NLM_F_ACK: u16 = 4;
+pub(super) const NLM_F_REQUEST: u16 = 1;
+pub(super) const NLM_F_ACK: u16 = 4;
 const NLM_F_DUMP: u16 = 0x300;
-const NLMSG_ERROR: u16 = 2;
+pub(super) const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const TCA_KIND: u16 = 1;
 const TCA_OPTIONS: u16 = 2;
@@ -119,7 +119,7 @@ fn ask(kind: u16, flags: u16, index: u32, handle: u32, parent: u32) -> io::Resul
 }
 
 /// Type and content of each message of a datagram.
-fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
+pub(super) fn messages(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     std::iter::from_fn(move || {
         let length = u32::from_ne_bytes(*rest.first_chunk()?) as usize;
         let kind = u16::from_ne_bytes(*rest.get(4..)?.first_chunk()?);
@@ -140,7 +140,7 @@ fn attributes(mut rest: &[u8]) -> impl Iterator<Item = (u16, &[u8])> {
     })
 }
 
-fn attribute(within: &[u8], wanted: u16) -> Option<&[u8]> {
+pub(super) fn attribute(within: &[u8], wanted: u16) -> Option<&[u8]> {
     attributes(within).find_map(|(kind, content)| (kind == wanted).then_some(content))
 }
 

@@ -88,6 +88,12 @@ impl XdpLink {
             interface,
         })
     }
+
+    /// Pins the link that is pinned at `from` at `to` as well: it lives as long as one of the two.
+    pub fn pin_again(from: &Path, to: &Path) -> io::Result<()> {
+        let fd: OwnedFd = bpf::open(from, 0)?;
+        bpf::pin(fd.as_fd(), to)
+    }
 }
 
 /// The tag of the program behind a descriptor, or of that which the link behind it runs: the kernel's digest of the instructions, in hexadecimal
@@ -141,5 +147,54 @@ impl TcxLink {
             return Err(io::Error::other("a link for what an interface sends"));
         }
         Ok(Self { program, interface })
+    }
+}
+
+/// How often a program ran while the kernel measured it, and for how long.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Runs {
+    /// How often.
+    pub count: u64,
+    /// For how many nanoseconds in all.
+    pub time_ns: u64,
+}
+
+/// What the kernel has measured of the program pinned at `path`. It measures while `kernel.bpf_stats_enabled` is set or somebody holds
+/// `BPF_ENABLE_STATS`; without any of that there is nothing.
+pub fn program_runs(path: &Path) -> io::Result<Option<Runs>> {
+    let fd = bpf::open(path, 0)?;
+    let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
+    Ok(runs(&text))
+}
+
+fn runs(fdinfo: &str) -> Option<Runs> {
+    let value = |name: &str| {
+        let mut lines = fdinfo.lines();
+        let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+        value.and_then(|value| value.trim().parse().ok())
+    };
+    let runs = Runs {
+        count: value("run_cnt")?,
+        time_ns: value("run_time_ns")?,
+    };
+    (runs != Runs::default()).then_some(runs)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_nobody_measures_has_no_runs() {
+        let fdinfo = |count, time| {
+            format!("pos:\t0\nprog_tag:\tabc\nrun_time_ns:\t{time}\nrun_cnt:\t{count}\n")
+        };
+        let expected = Runs {
+            count: 3,
+            time_ns: 120,
+        };
+        assert_eq!(runs(&fdinfo(3, 120)), Some(expected));
+        assert_eq!(runs(&fdinfo(0, 0)), None);
+        assert_eq!(runs("prog_tag:\tabc\n"), None);
     }
 }

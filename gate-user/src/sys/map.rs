@@ -411,7 +411,7 @@ impl AsFd for Map {
 }
 
 /// How many CPUs the kernel keeps a value of a per-CPU map for.
-fn possible_cpus() -> io::Result<usize> {
+pub fn possible_cpus() -> io::Result<usize> {
     aya::util::nr_cpus().map_err(|(_, error)| error)
 }
 

@@ -2,11 +2,13 @@
 //!
 //! aya loads and attaches the program; what it does not offer is here: maps as bytes of a checked size, as memory, batch
 //! updates and look-ups, freezing, and what the kernel knows about a link, a
-//! device or a filter.
+//! device, a filter, a clock or a table of nftables.
 
 #![expect(unsafe_code, reason = "system calls take pointers")]
 
 mod bpf;
+mod clock;
+mod details;
 mod device;
 mod ethtool;
 mod events;
@@ -14,10 +16,20 @@ mod filter;
 mod link;
 mod map;
 mod mapping;
+mod netdev;
+mod nftables;
+mod program;
 
+pub use clock::is_synchronised;
+pub use details::{Details, Kind, details};
 pub use device::{AttachedXdp, Device, XdpMode, devices};
-pub use ethtool::strips_vlans;
+pub use ethtool::{has_gro, joins_segments, strips_vlans};
 pub use events::DeviceEvents;
 pub use filter::{BpfFilter, ingress_filters, remove_empty_clsact};
-pub use link::{TcxLink, TracepointLink, XdpLink, linked_program_tag, program_tag};
-pub use map::{Access, Map, MapKind, MapSpec};
+pub use link::{
+    Runs, TcxLink, TracepointLink, XdpLink, linked_program_tag, program_runs, program_tag,
+};
+pub use map::{Access, Map, MapKind, MapSpec, possible_cpus};
+pub use netdev::{XdpFeatures, xdp_features};
+pub use nftables::has_table;
+pub use program::{pinned_program, tcx_ingress};

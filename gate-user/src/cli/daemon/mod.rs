@@ -21,12 +21,14 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use gate_user::{
     Exit,
-    control::{By, Reply, Request, Server},
+    control::{By, Reply, Request, Server, Standing},
     load::Source,
+    metrics::Endpoint,
     pins::Pins,
     run::{self, Back, Order, Upkeep},
     sys::DeviceEvents,
 };
+use ipnet::IpNet;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -75,13 +77,16 @@ pub(crate) fn run(
     say::start(&running);
     say::waits(running.manifest(), run::pending(pins, running.manifest())?);
     let (mut worker, desk) = Worker::new(running, object, ended.clone())?;
+    let told = desk.clone();
+    let metrics = Endpoint::start(pins, move || told.standing(), log)
+        .context("cannot start the thread that tells metrics")?;
     let work = thread::Builder::new()
         .name("reload".to_owned())
         .spawn(move || worker.work())
         .context("cannot start the thread that reloads")?;
     runtime.block_on(async {
         let server = Server::new(listener).context("cannot listen on the control socket")?;
-        let result = wait(&upkeep, &server, &desk, &ended, &hung_up).await;
+        let result = wait(&upkeep, &server, (&desk, metrics), &ended, &hung_up).await;
         ended.set();
         desk.close();
         // A reload that goes on is finished or taken back, and those who wait for it hear of it.
@@ -126,7 +131,7 @@ impl Flag {
 async fn wait(
     upkeep: &Upkeep,
     server: &Server,
-    desk: &Desk,
+    (desk, metrics): (&Desk, Endpoint),
     ended: &Flag,
     hung_up: &Flag,
 ) -> anyhow::Result<()> {
@@ -138,20 +143,19 @@ async fn wait(
     let mut marking = upkeep.marking()?;
     let mut sweep = tokio::time::interval(SWEEP);
     let asked = desk.clone();
+    let metrics = Arc::new(metrics);
     let interfaces = follow_interfaces(desk);
     tokio::pin!(interfaces);
     let kept = upkeep.clone();
-    let serve = server.serve(move |request| answer(asked.clone(), kept.clone(), request));
+    let serve = server
+        .serve(move |request| answer(asked.clone(), kept.clone(), Arc::clone(&metrics), request));
     tokio::pin!(serve);
     let mut listening = true;
+    let mut uncleared = None;
     // A signal that came before those above listened is in its flag.
     while !ended.is_set() {
         if hung_up.take()
-            && let Err(message) = desk.send(Task::Reload {
-                by: By::Sighup,
-                force: false,
-                confirm: None,
-            })
+            && let Err(message) = desk.hang_up()
         {
             log(&format!("SIGHUP: {message}"));
         }
@@ -170,6 +174,7 @@ async fn wait(
                     log("the clock was set: deadlines follow it");
                 }
                 say::bypass(&upkeep.follow_bypass()?);
+                say::rehearsal(upkeep.follow_rehearsal(), &mut uncleared);
             }
             _ = marks.tick() => {
                 if let Some(finding) = upkeep.follow_marks(&mut marking)? {
@@ -200,9 +205,12 @@ async fn follow_interfaces(desk: &Desk) -> io::Error {
     }
 }
 
-async fn answer(desk: Desk, upkeep: Upkeep, request: Request) -> Reply {
+async fn answer(desk: Desk, upkeep: Upkeep, metrics: Arc<Endpoint>, request: Request) -> Reply {
     match request {
-        Request::Status => Reply::Status(desk.standing()),
+        Request::Status => Reply::Status(Standing {
+            metrics: metrics.problems(),
+            ..desk.standing()
+        }),
         Request::Bypass { wanted } => match upkeep.switch(wanted.as_ref()) {
             Ok(switched) => {
                 say::switched(&switched);
@@ -224,6 +232,12 @@ async fn answer(desk: Desk, upkeep: Upkeep, request: Request) -> Reply {
             attempt(&desk, task).await
         }
         Request::Rollback { by } => attempt(&desk, Task::Rollback(Back::Asked(by))).await,
+        Request::Exempt { prefix } => match prefix.parse::<IpNet>() {
+            Ok(prefix) => attempt(&desk, Task::Exempt(prefix.into())).await,
+            Err(error) => Reply::Error {
+                message: format!("`{prefix}` is no prefix: {error}"),
+            },
+        },
         Request::Confirm { by } => attempt(&desk, Task::Confirm { by }).await,
     }
 }

@@ -7,12 +7,14 @@ use std::{
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
+use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     bypass::{Bypass, Found, Switched},
     control::{Attempt, By, Outcome},
     generation::Manifest,
     marking::{self, Finding},
+    migrate::Migrated,
     report,
     run::Running,
     sys::XdpMode,
@@ -52,6 +54,27 @@ pub(super) fn bypass(found: &Found) {
             "the bypass is over, verdicts are as configured again; it was {before}"
         )),
         (None, None) => {}
+    }
+}
+
+/// What became of a rehearsal whose process was killed. It judges no packet: that it cannot be cleared away ends no daemon, and is said
+/// once, which `told` remembers.
+pub(super) fn rehearsal(cleared: Result<bool, Error>, told: &mut Option<String>) {
+    match cleared {
+        Ok(true) => {
+            log("cleared away a rehearsal whose command is gone; nothing of what it found is kept");
+            *told = None;
+        }
+        Ok(false) => *told = None,
+        Err(error) => {
+            let error = error.to_string();
+            if told.as_ref() != Some(&error) {
+                log(&format!(
+                    "cannot clear away a rehearsal whose command is gone, and tries again: {error}"
+                ));
+                *told = Some(error);
+            }
+        }
     }
 }
 
@@ -120,6 +143,16 @@ pub(super) fn start(running: &Running) {
             mode.name()
         ));
     }
+    if let Some(Migrated { from, lost }) = running.migrated() {
+        log(&format!(
+            "took over what the gate with map ABI {from} had in force, and removed its pins"
+        ));
+        for it in lost {
+            log(&format!(
+                "warning: {it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"
+            ));
+        }
+    }
     let how = if running.adopted() {
         "adopted what was in force"
     } else {
@@ -160,7 +193,7 @@ pub(super) fn end(attempt: &Attempt) {
             let number = change.generation.after.unwrap_or_default();
             let word = match attempt.by {
                 By::Rollback | By::Unconfirmed => "rolled back",
-                By::Watch | By::Interfaces | By::Sighup | By::Command => "reloaded",
+                By::Watch | By::Interfaces | By::Sighup | By::Command | By::Exempt => "reloaded",
             };
             log(&format!("{word}: generation {number} is in force"));
         }
@@ -173,13 +206,24 @@ pub(super) fn end(attempt: &Attempt) {
             "reload: configuration and data are those of generation {generation}; it stays in force"
         )),
         Outcome::Refused(cause) => log(&format!(
-            "reload refused: generation {} stays in force",
+            "{} refused: generation {} stays in force",
+            kind(attempt.by),
             cause.generation
         )),
         Outcome::Failed(cause) => log(&format!(
-            "reload failed: generation {} is in force",
+            "{} failed: generation {} is in force",
+            kind(attempt.by),
             cause.generation
         )),
+    }
+}
+
+/// What was attempted.
+const fn kind(by: By) -> &'static str {
+    match by {
+        By::Rollback | By::Unconfirmed => "rollback",
+        By::Watch | By::Interfaces | By::Sighup | By::Command => "reload",
+        By::Exempt => "change of exemptions",
     }
 }
 

@@ -50,7 +50,7 @@ fn unknown_keys_are_named_with_the_nearest_and_all_accepted_ones() {
     );
     bad(
         &format!("{ACCESS}[log]\n"),
-        "8:2: unknown key `log` in the configuration | accepted keys: access, answers, class, counters, geoip, interface, lists, port25, shapes, submission, tags",
+        "8:2: unknown key `log` in the configuration | accepted keys: access, answers, class, counters, exemptions, geoip, interface, lists, metrics, port25, shapes, submission, tags",
     );
     bad(
         &format!("{ACCESS}source_prefix = {{ v5 = 3 }}\n"),

@@ -18,10 +18,11 @@ fn the_documented_example_is_valid() {
     let config = good(example);
     assert_eq!(config.warnings, []);
     assert_eq!(config.interfaces.len(), 2);
-    assert_eq!(config.pools.len(), 3);
-    let [dynamic, trial, fixed] = config.pools.as_slice() else {
+    assert_eq!(config.pools.len(), 4);
+    let [dynamic, trial, fixed, exemptions] = config.pools.as_slice() else {
         panic!()
     };
+    assert!(exemptions.name == "exemptions" && exemptions.prefixes.is_empty());
     assert_eq!(dynamic.treatment.action, Action::Enforce);
     assert_eq!((dynamic.source_v4, dynamic.source_v6), (32, 56));
     assert_eq!(trial.treatment.action, Action::Throttle);

@@ -3,9 +3,11 @@
 mod answers;
 mod bad;
 mod class_rules;
+mod exemptions;
 mod good;
 mod guards;
 mod lists;
+mod metrics;
 mod pools;
 mod tags;
 mod vlans;

@@ -1,5 +1,6 @@
 //! From configuration text to decisions, without a kernel.
 
+mod exemptions;
 mod settings;
 
 use std::{io, net::IpAddr, path::Path};

@@ -75,6 +75,18 @@ pub(super) fn daemon(pins: &Pins, problems: &mut Vec<String>) -> Result<Daemon, 
 }
 
 impl Daemon {
+    /// Whether there is one: somebody holds the lock.
+    #[must_use]
+    pub fn is_alive(&self) -> bool {
+        self.alive
+    }
+
+    /// Its process id, where it says it.
+    #[must_use]
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     fn without_words(state: DaemonState) -> Self {
         Self {
             alive: state != DaemonState::Absent,
@@ -88,17 +100,20 @@ impl Daemon {
         }
     }
 
-    fn of(standing: Standing, problems: &mut Vec<String>) -> Self {
+    pub(super) fn of(standing: Standing, problems: &mut Vec<String>) -> Self {
         let Standing {
             pid,
             looked_at,
             restless,
             unread,
             unseen,
+            metrics,
+            reloads: _,
             reloading,
             last,
             refused,
         } = standing;
+        problems.extend(metrics);
         problems.extend(restless.map(|path| {
             format!(
                 "{}: changes all the time, and no change of data is taken while it does; write a file elsewhere, then rename it into its place",
@@ -143,7 +158,7 @@ fn refusal(attempt: &Attempt, cause: &Cause) -> String {
     )
 }
 
-pub(super) fn word(outcome: &Outcome) -> &'static str {
+pub(crate) fn word(outcome: &Outcome) -> &'static str {
     match outcome {
         Outcome::Loaded { .. } => "loaded",
         Outcome::Confirmed { .. } => "confirmed",

@@ -15,23 +15,23 @@ use crate::{
 /// An interface and what is on it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Interface {
-    pub(super) name: String,
+    pub(crate) name: String,
     /// The VLANs that it is about; nothing if it is about every frame, or about `stripped` ones.
-    pub(super) vlans: Option<String>,
+    pub(crate) vlans: Option<String>,
     /// Whether it is about the frames that carry no VLAN ID.
-    pub(super) stripped: bool,
+    pub(crate) stripped: bool,
     /// What the text calls it.
     #[serde(skip)]
-    pub(super) label: String,
-    pub(super) index: Option<u32>,
-    pub(super) role: String,
+    pub(crate) label: String,
+    pub(crate) index: Option<u32>,
+    pub(crate) role: String,
     /// Where the program runs.
-    pub(super) mode: Option<&'static str>,
+    pub(crate) mode: Option<&'static str>,
     /// Where the configuration wants it: `auto` takes `generic` where the driver has no native XDP.
-    pub(super) wanted: String,
-    pub(super) state: Link,
+    pub(crate) wanted: String,
+    pub(crate) state: Link,
     /// How the skb mark is set on it; `none` where it should be and is not. Nothing where no class has a mark, or none shows here.
-    pub(super) mark: Option<&'static str>,
+    pub(crate) mark: Option<&'static str>,
 }
 
 /// What stands for the way in which the skb mark is set where it is not.
@@ -40,7 +40,7 @@ const UNMARKED: &str = "none";
 /// Whether packets on an interface are judged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum Link {
+pub(crate) enum Link {
     /// They are.
     Attached,
     /// They are not.
@@ -50,7 +50,10 @@ pub(super) enum Link {
 }
 
 impl Link {
-    pub(super) const fn name(self) -> &'static str {
+    /// Every state.
+    pub(crate) const ALL: [Self; 3] = [Self::Attached, Self::Open, Self::Missing];
+
+    pub(crate) const fn name(self) -> &'static str {
         match self {
             Self::Attached => "attached",
             Self::Open => "open",

@@ -13,15 +13,14 @@ use gate_common::abi::ABI_VERSION;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use self::{
-    daemon::Daemon,
-    interface::{Interface, Link},
-};
+pub(crate) use self::interface::Link;
+use self::{daemon::Daemon, interface::Interface};
 use super::observed::{Observed, observed};
 use crate::{
     attach::{self, AttachError, Uncounted},
     bypass::{self, Bypass},
     config::ListFile,
+    control::Standing,
     error::{Error, Exit},
     generation::{
         Manifest,
@@ -29,7 +28,8 @@ use crate::{
     },
     kernel::{self, KernelError},
     memory,
-    pins::Pins,
+    pins::{Pins, PinsError},
+    rehearse::{self, Underway},
     run,
     sys::{Device, devices, strips_vlans},
     view,
@@ -56,7 +56,20 @@ pub enum State {
 }
 
 impl State {
-    const fn name(self) -> &'static str {
+    /// Every state.
+    pub(crate) const ALL: [Self; 7] = [
+        Self::Ok,
+        Self::Degraded,
+        Self::Unconfirmed,
+        Self::RolledBack,
+        Self::Bypassed,
+        Self::Open,
+        Self::Absent,
+    ];
+
+    /// The word of `gate status`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
         match self {
             Self::Ok => "ok",
             Self::Degraded => "degraded",
@@ -84,6 +97,8 @@ pub struct Status {
     pub generation: Option<Generation>,
     /// Until when everything is only observed, and why; nothing if there is no bypass.
     pub bypass: Option<Bypass>,
+    /// The configuration that is rehearsed beside it; nothing if none is.
+    pub rehearsal: Option<Underway>,
     /// What of it is only observed for now.
     pub observed: Vec<Observed>,
     /// The interfaces of the configuration.
@@ -94,6 +109,8 @@ pub struct Status {
     pub databases: Vec<Database>,
     /// The list files.
     pub list_files: Vec<ListFile>,
+    /// That of them which has the exemptions.
+    pub exemptions: Option<PathBuf>,
     /// The memory of the tables of each generation that has any: of the one in force, of the one before, and of one that is being loaded.
     /// Tables that two of them share are in the memory of both.
     pub memory: Vec<GenerationMemory>,
@@ -106,18 +123,18 @@ pub struct Status {
 /// The memory of the tables of a generation.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct GenerationMemory {
-    generation: u32,
-    bytes: u64,
-    in_force: bool,
+    pub(crate) generation: u32,
+    pub(crate) bytes: u64,
+    pub(crate) in_force: bool,
 }
 
 /// The generation in force.
 #[derive(Clone, Debug, Serialize)]
 pub struct Generation {
-    number: u32,
-    loaded_at: Timestamp,
-    config: PathBuf,
-    config_sha256: String,
+    pub(crate) number: u32,
+    pub(crate) loaded_at: Timestamp,
+    pub(crate) config: PathBuf,
+    pub(crate) config_sha256: String,
     /// What the guards had against it, overridden by `--force`.
     forced: Vec<String>,
     /// The generation that `gate rollback` goes back to.
@@ -125,17 +142,28 @@ pub struct Generation {
     /// How it came to be in force again.
     rolled_back: Option<RolledBack>,
     /// When it is taken back, unless a person confirms it.
-    confirm_until: Option<Timestamp>,
+    pub(crate) confirm_until: Option<Timestamp>,
 }
 
 /// Looks at pins and devices.
 pub fn status(pins: &Pins) -> Result<Status, Error> {
     let mut problems = Vec::new();
     let daemon = daemon::daemon(pins, &mut problems)?;
+    with(pins, daemon, problems)
+}
+
+/// The same in the daemon itself, which knows how it is.
+pub(crate) fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
+    let mut problems = Vec::new();
+    let daemon = Daemon::of(standing, &mut problems);
+    with(pins, daemon, problems)
+}
+
+fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status, Error> {
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     let manifest = match view::with_current(pins, |directory| Ok(kernel::manifest(directory)?)) {
         Ok(manifest) => manifest,
-        Err(Error::NotLoaded { .. } | Error::Kernel(KernelError::Open { .. })) => {
+        Err(error) if is_unknown(&error) => {
             return without_manifest(daemon, problems, pins, &devices);
         }
         Err(error) => return Err(error),
@@ -193,6 +221,7 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
         config_sha256,
         databases,
         list_files,
+        exemptions,
         forced,
         attribution,
         lists,
@@ -217,11 +246,13 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
             confirm_until,
         }),
         bypass,
+        rehearsal: rehearse::underway(pins)?,
         observed,
         interfaces,
         readers,
         databases,
         list_files,
+        exemptions,
         memory,
         attribution,
         lists,
@@ -270,6 +301,16 @@ fn generations(
     Ok(known)
 }
 
+/// Whether there is no word on what is loaded, rather than one that cannot be read.
+const fn is_unknown(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::NotLoaded { .. }
+            | Error::Pins(PinsError::OtherVersion { .. })
+            | Error::Kernel(KernelError::Open { .. })
+    )
+}
+
 /// The state where there is no word on what is loaded: usually because nothing is, or because somebody removed pins.
 fn without_manifest(
     daemon: Daemon,
@@ -280,7 +321,12 @@ fn without_manifest(
     let links = attach::placed(devices, pins)?;
     let judged = links.values().filter_map(|link| link.device);
     let names: Vec<&str> = judged.map(|device| device.name.as_str()).collect();
-    let (state, problem) = if names.is_empty() {
+    let (state, problem) = if let Err(other) = pins.check_no_other()
+        && names.is_empty()
+    {
+        // What it makes of packets stands in tables that only a program of its version reads.
+        (State::Degraded, format!("{other}; {}", other.hint()))
+    } else if names.is_empty() {
         (
             State::Absent,
             format!(
@@ -305,11 +351,13 @@ fn without_manifest(
         daemon,
         generation: None,
         bypass: None,
+        rehearsal: None,
         observed: Vec::new(),
         interfaces: Vec::new(),
         readers: None,
         databases: Vec::new(),
         list_files: Vec::new(),
+        exemptions: None,
         memory: Vec::new(),
         attribution: Vec::new(),
         lists: BTreeMap::new(),

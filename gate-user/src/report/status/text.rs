@@ -30,6 +30,9 @@ impl Status {
                 writeln!(out, "forced      {it}")?;
             }
         }
+        if let Some(it) = &self.rehearsal {
+            writeln!(out, "rehearsal   {it}")?;
+        }
         for it in &self.observed {
             writeln!(out, "observed    {it}")?;
         }
@@ -108,9 +111,14 @@ impl Report for Status {
         }
         if !self.list_files.is_empty() {
             writeln!(out, "\nlist files")?;
-            let mut table = Table::new(&["file", "prefixes"]);
+            let mut table = Table::new(&["file", "prefixes", ""]);
             for it in &self.list_files {
-                table.row([it.path.display().to_string(), it.prefixes.to_string()]);
+                let is_exemptions = self.exemptions.as_ref() == Some(&it.path);
+                table.row([
+                    it.path.display().to_string(),
+                    it.prefixes.to_string(),
+                    if is_exemptions { "exemptions" } else { "" }.to_owned(),
+                ]);
             }
             table.write(out)?;
         }

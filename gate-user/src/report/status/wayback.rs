@@ -6,18 +6,21 @@ use crate::{bypass::Bypass, generation::Manifest};
 
 /// That a reload waits for a person.
 pub(super) fn unconfirmed(until: Timestamp, manifest: &Manifest, alive: bool) -> String {
-    let left = until.duration_since(Timestamp::now()).as_secs().max(0);
+    let left = until.duration_since(Timestamp::now()).as_secs();
+    let left = if left > 0 {
+        format!("{} min {} s left", left / 60, left % 60)
+    } else {
+        "its time is over".to_owned()
+    };
     let nobody = if alive {
         ""
     } else {
         "; no daemon runs that would do it, one that starts does"
     };
     format!(
-        "generation {} waits for a confirmation until {until:.0} ({} min {} s left), then the gate goes back{nobody}; \
+        "generation {} waits for a confirmation until {until:.0} ({left}), then the gate goes back{nobody}; \
          `gate reload --confirmed` keeps it, `gate rollback` goes back now",
-        manifest.number,
-        left / 60,
-        left % 60
+        manifest.number
     )
 }
 

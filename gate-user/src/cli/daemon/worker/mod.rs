@@ -1,10 +1,16 @@
 //! The thread that owns the gate: it watches the data files, and reloads.
 
+mod desk;
+mod exempt;
+mod interfaces;
+mod packets;
+mod wayback;
+
 use std::{
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicBool, Ordering},
-        mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel},
+        mpsc::{Receiver, RecvTimeoutError, sync_channel},
     },
     time::{Duration, Instant},
 };
@@ -18,112 +24,20 @@ use gate_user::{
     control::{Attempt, By, Outcome, Standing},
     file,
     load::Source,
-    marking::Finding,
-    run::{Back, Means, Order, Running},
+    run::{Order, Running},
     watch::{Look, Watch},
 };
 use jiff::Timestamp;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 
+pub(super) use self::desk::{Desk, Task};
+use self::desk::{Job, QUEUE, locked};
 use super::{Flag, back_off::BackOff, say};
 
 /// How often data files are looked at.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
-/// How often the log of packets is read, where there is one.
-#[cfg(feature = "log")]
-const PACKET_LOG: Duration = Duration::from_millis(100);
 /// How long at most an interface waits that the gate could not get on: until then it may be open.
 const UNSETTLED: Duration = Duration::from_mins(1);
-/// How many reloads wait for their turn at most: each finds what those before it did, so that more would be of no use.
-const QUEUE: usize = 16;
-
-/// Something that changes what is in force, or decides about it.
-pub(super) enum Task {
-    /// A reload.
-    Reload {
-        /// Who asks.
-        by: By,
-        /// Whether guards are overridden.
-        force: bool,
-        /// How long it waits for a confirmation.
-        confirm: Option<Duration>,
-    },
-    /// A return to the generation before.
-    Rollback(Back),
-    /// A confirmation.
-    Confirm {
-        /// Who asks, if known.
-        by: Option<String>,
-    },
-}
-
-/// What waits for its turn.
-enum Job {
-    /// A task, and where to say what became of it.
-    Task(Task, oneshot::Sender<Attempt>),
-    /// A look at the interfaces.
-    Interfaces,
-}
-
-/// Where the event loop hands reloads in, and learns what became of them.
-#[derive(Clone)]
-pub(super) struct Desk {
-    jobs: Arc<Mutex<Option<SyncSender<Job>>>>,
-    standing: Arc<Mutex<Standing>>,
-    stopped: Arc<Notify>,
-    wanted: Arc<AtomicBool>,
-}
-
-impl Desk {
-    /// Hands a task in; what becomes of it comes later, if it comes to it.
-    pub(super) fn send(&self, task: Task) -> Result<oneshot::Receiver<Attempt>, String> {
-        let (reply, outcome) = oneshot::channel();
-        let job = Job::Task(task, reply);
-        match locked(&self.jobs).as_ref().map(|jobs| jobs.try_send(job)) {
-            Some(Ok(())) => Ok(outcome),
-            Some(Err(_)) => Err(format!("{QUEUE} reloads wait for their turn already")),
-            None => Err("it is ending".to_owned()),
-        }
-    }
-
-    /// Has the interfaces looked at. One look is enough for all that happened before it. Where the queue is full, the next one that is due looks.
-    pub(super) fn look_at_interfaces(&self) {
-        if self.wanted.swap(true, Ordering::AcqRel) {
-            return;
-        }
-        if let Some(jobs) = locked(&self.jobs).as_ref() {
-            let _ = jobs.try_send(Job::Interfaces);
-        }
-    }
-
-    /// How the daemon is.
-    pub(super) fn standing(&self) -> Standing {
-        locked(&self.standing).clone()
-    }
-
-    /// Notes what became of the skb marks.
-    pub(super) fn note_marks(&self, finding: Finding) {
-        locked(&self.standing).unseen = match finding {
-            Finding::Unseen(missing) => Some(missing),
-            Finding::Set | Finding::Lost(_) => None,
-        };
-    }
-
-    /// Takes no more reloads: the worker ends once it is done.
-    pub(super) fn close(&self) {
-        locked(&self.jobs).take();
-    }
-
-    /// Comes true when the worker ends.
-    pub(super) async fn stopped(&self) {
-        self.stopped.notified().await;
-    }
-}
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // Nothing is done under these locks that could leave them half changed.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// What became of something, of which the log says so, and the status does not.
 fn said(by: By, force: bool, outcome: Outcome) -> Attempt {
@@ -136,7 +50,6 @@ fn said(by: By, force: bool, outcome: Outcome) -> Attempt {
     say::end(&attempt);
     attempt
 }
-
 /// Tells the event loop that the worker ended, however it did.
 struct Stop(Arc<Notify>);
 
@@ -145,13 +58,14 @@ impl Drop for Stop {
         self.0.notify_one();
     }
 }
-
 /// What the worker has.
 pub(super) struct Worker {
     running: Running,
     object: &'static [u8],
     watch: Watch,
     back_off: BackOff,
+    /// That of a rollback that nobody asked for.
+    overdue: BackOff,
     /// That of interfaces.
     unsettled: BackOff,
     /// That of files that a start did not read.
@@ -160,6 +74,8 @@ pub(super) struct Worker {
     trouble: Option<String>,
     /// Whether a look at the interfaces waits for its turn.
     wanted: Arc<AtomicBool>,
+    /// Whether a reload because of SIGHUP does.
+    hung_up: Arc<AtomicBool>,
     jobs: Receiver<Job>,
     standing: Arc<Mutex<Standing>>,
     ended: Flag,
@@ -182,11 +98,13 @@ impl Worker {
         }));
         let stopped = Arc::new(Notify::new());
         let wanted = Arc::new(AtomicBool::new(false));
+        let hung_up = Arc::new(AtomicBool::new(false));
         let desk = Desk {
             jobs: Arc::new(Mutex::new(Some(sender))),
             standing: Arc::clone(&standing),
             stopped: Arc::clone(&stopped),
             wanted: Arc::clone(&wanted),
+            hung_up: Arc::clone(&hung_up),
         };
         let watch = Watch::new(running.files().clone());
         let mut worker = Self {
@@ -194,10 +112,12 @@ impl Worker {
             object,
             watch,
             back_off: BackOff::default(),
+            overdue: BackOff::default(),
             unsettled: BackOff::up_to(UNSETTLED),
             unread: BackOff::default(),
             trouble: None,
             wanted,
+            hung_up,
             jobs,
             standing,
             ended,
@@ -223,6 +143,11 @@ impl Worker {
                     let _ = reply.send(attempt);
                 }
                 Ok(Job::Interfaces) => self.look_at_interfaces(),
+                Ok(Job::HangUp) => {
+                    // Before anything is read: a signal that comes from now on wants another reload.
+                    self.hung_up.store(false, Ordering::Release);
+                    self.reload(By::Sighup, false, None);
+                }
                 Err(RecvTimeoutError::Disconnected) => return,
                 Err(RecvTimeoutError::Timeout) => {}
             }
@@ -241,80 +166,8 @@ impl Worker {
         match task {
             Task::Reload { by, force, confirm } => self.reload(by, force, confirm),
             Task::Rollback(back) => self.rollback(&back),
+            Task::Exempt(prefix) => self.exempt(prefix),
             Task::Confirm { by } => self.confirm(by.as_deref()),
-        }
-    }
-
-    /// Goes back, if nobody confirmed in time what is in force.
-    fn take_back(&mut self) {
-        match self.running.is_overdue() {
-            Ok(false) => {}
-            // One that failed is tried again, ever less often.
-            Ok(true) if !self.back_off.is_over(Instant::now()) => {}
-            Ok(true) => drop(self.rollback(&Back::Unconfirmed)),
-            Err(error) => say::error(&error),
-        }
-    }
-
-    fn rollback(&mut self, back: &Back) -> Attempt {
-        let by = match back {
-            Back::Asked(_) => By::Rollback,
-            Back::Unconfirmed => By::Unconfirmed,
-        };
-        locked(&self.standing).reloading = Some(by);
-        let again = by == By::Unconfirmed && self.back_off.failed();
-        if !again {
-            say::begin(by, false);
-        }
-        let before = self.running.manifest().number;
-        let ended = self.ended.clone();
-        let means = Means {
-            object: self.object,
-            cancelled: &|| ended.is_set(),
-        };
-        let result = self.running.rollback(back, means);
-        let replaced = self.running.manifest().number != before;
-        let mut tell = true;
-        let outcome = match result {
-            Ok(change) => Outcome::Loaded {
-                change: Box::new(change),
-            },
-            Err(error) => {
-                if by == By::Unconfirmed {
-                    tell = self.back_off.fail(&error.to_string(), Instant::now());
-                }
-                if tell {
-                    say::error(&error);
-                }
-                Outcome::of(&error, self.running.manifest().number)
-            }
-        };
-        if replaced {
-            self.replaced();
-        }
-        let attempt = self.note(by, false, outcome, tell);
-        if replaced {
-            self.say_who_waits();
-        }
-        attempt
-    }
-
-    fn confirm(&mut self, by: Option<&str>) -> Attempt {
-        let generation = self.running.manifest().number;
-        let outcome = match self.running.confirm(by) {
-            Ok(()) => Outcome::Confirmed { generation },
-            Err(error) => {
-                say::error(&error);
-                Outcome::of(&error, generation)
-            }
-        };
-        said(By::Command, false, outcome)
-    }
-
-    fn say_who_waits(&self) {
-        match self.running.pending() {
-            Ok(pending) => say::waits(self.running.manifest(), pending),
-            Err(error) => say::error(&error),
         }
     }
 
@@ -368,73 +221,6 @@ impl Worker {
         !self.running.is_unread()
     }
 
-    /// Puts the gate back on interfaces that came back, or were made anew.
-    fn look_at_interfaces(&mut self) {
-        self.wanted.store(false, Ordering::Release);
-        match self.running.is_unsettled() {
-            Ok(unsettled) => {
-                self.trouble = None;
-                if !unsettled {
-                    self.unsettled.clear();
-                } else if self.unsettled.is_over(Instant::now()) {
-                    self.settle();
-                }
-            }
-            // To look again costs little, so that it waits for nothing.
-            Err(error) => {
-                let trouble = error.to_string();
-                if self.trouble.as_ref() != Some(&trouble) {
-                    say::error(&error);
-                }
-                self.trouble = Some(trouble);
-            }
-        }
-    }
-
-    /// Makes a generation for the interfaces that there are now.
-    fn settle(&mut self) {
-        let by = By::Interfaces;
-        locked(&self.standing).reloading = Some(by);
-        let again = self.unsettled.failed();
-        if !again {
-            say::begin(by, false);
-        }
-        let before = self.running.manifest().number;
-        let ended = self.ended.clone();
-        let means = Means {
-            object: self.object,
-            cancelled: &|| ended.is_set(),
-        };
-        let result = self.running.settle(means);
-        let replaced = self.running.manifest().number != before;
-        let now = Instant::now();
-        let (outcome, tell) = match result {
-            Ok(change) => {
-                // The gate could not get on one of them.
-                let tell = if self.running.is_unsettled().unwrap_or(true) {
-                    self.unsettled.fail(&change.warnings.join("\n"), now)
-                } else {
-                    self.unsettled.clear();
-                    true
-                };
-                let change = Box::new(change);
-                (Outcome::Loaded { change }, tell)
-            }
-            Err(error) => {
-                let tell = self.unsettled.fail(&error.to_string(), now);
-                if tell {
-                    say::error(&error);
-                }
-                let outcome = Outcome::of(&error, self.running.manifest().number);
-                (outcome, tell)
-            }
-        };
-        if replaced && let Err(error) = self.open_packet_log() {
-            say::error(&error);
-        }
-        self.note(by, false, outcome, tell);
-    }
-
     /// Reloads, says so, and returns what became of it.
     fn reload(&mut self, by: By, force: bool, confirm: Option<Duration>) -> Attempt {
         locked(&self.standing).reloading = Some(by);
@@ -457,6 +243,7 @@ impl Worker {
             | By::Sighup
             | By::Command
             | By::Rollback
+            | By::Exempt
             | By::Unconfirmed => Source::Again(&path),
         };
         let before = self.running.manifest().number;
@@ -504,6 +291,7 @@ impl Worker {
     fn replaced(&mut self) {
         self.watch = Watch::new(self.running.files().clone());
         self.back_off = BackOff::default();
+        self.overdue.clear();
         self.unsettled.clear();
         if let Err(error) = self.open_packet_log() {
             say::error(&error);
@@ -550,50 +338,5 @@ impl Worker {
             .is_ok_and(|sha256| sha256 == manifest.config_sha256);
         locked(&self.standing).note(attempt.clone(), current);
         attempt
-    }
-}
-
-/// The log of packets belongs to the program that was loaded last.
-#[cfg(feature = "log")]
-impl Worker {
-    fn open_packet_log(&mut self) -> Result<(), Error> {
-        let logs = std::ptr::eq(self.object, gate_user::object::LOG_OBJECT);
-        self.packets = if logs {
-            Some(PacketLog::new(self.running.gate())?)
-        } else {
-            None
-        };
-        Ok(())
-    }
-
-    fn flush_packet_log(&mut self) {
-        self.packets.iter_mut().for_each(PacketLog::flush);
-    }
-
-    fn at_most(&self, wait: Duration) -> Duration {
-        if self.packets.is_some() {
-            wait.min(PACKET_LOG)
-        } else {
-            wait
-        }
-    }
-}
-
-/// As if there were a log of packets.
-#[cfg(not(feature = "log"))]
-#[expect(
-    clippy::unused_self,
-    clippy::unnecessary_wraps,
-    reason = "as where there is a log of packets"
-)]
-impl Worker {
-    fn open_packet_log(&mut self) -> Result<(), Error> {
-        Ok(())
-    }
-
-    fn flush_packet_log(&mut self) {}
-
-    fn at_most(&self, wait: Duration) -> Duration {
-        wait
     }
 }

@@ -1,0 +1,260 @@
+//! From what `gate status` and `gate counters` read to samples. No number is worked out here that they have.
+
+use std::{
+    io,
+    path::Path,
+    time::{Duration, Instant},
+};
+
+use gate_common::abi::ABI_VERSION;
+use jiff::Timestamp;
+
+use super::{model::Families, table};
+use crate::{
+    config::Metrics,
+    control::Standing,
+    error::Error,
+    kernel::{Maps, Occupancy},
+    pins::Pins,
+    report::{self, Counters, Link, State, Status, Verdicts},
+    sys::{self, Access, Runs},
+};
+
+/// What a collection found.
+#[derive(Clone, Debug)]
+pub struct Collection {
+    /// The state of the gate; nothing if it cannot be told.
+    pub state: Option<State>,
+    /// The samples.
+    pub families: Families,
+    /// What could not be read, and why.
+    pub troubles: Vec<String>,
+}
+
+/// What is counted in the kernel, and how full it is there.
+struct Counted {
+    counters: Counters,
+    occupancy: [Occupancy; 3],
+    runs: io::Result<Option<Runs>>,
+}
+
+/// Reads everything that there is to tell.
+#[must_use]
+pub fn collect(
+    pins: &Pins,
+    standing: Standing,
+    settings: &Metrics,
+    turned_away: u64,
+) -> Collection {
+    let begun = Instant::now();
+    let mut families = Families::default();
+    let mut troubles = Vec::new();
+    reloads(&standing, &mut families);
+    let status = report::status_within(pins, standing);
+    let counted = counted(pins);
+    // Where nothing is loaded, there is nothing to be read, and the state says so.
+    let absent = matches!(&status, Ok(status) if status.state == State::Absent);
+    families.add(&table::COLLECTED, ["status"], status.is_ok());
+    families.add(&table::COLLECTED, ["counters"], counted.is_ok());
+    let mut told = None;
+    match &status {
+        Ok(status) => {
+            told = Some(status.state);
+            state(status, &mut families);
+        }
+        Err(error) => troubles.push(format!("status: {error}")),
+    }
+    match &counted {
+        Ok(counted) => counters(counted, settings, &mut families),
+        Err(_) if absent => {}
+        Err(error) => troubles.push(format!("counters: {error}")),
+    }
+    if let Ok(Counted {
+        runs: Err(error), ..
+    }) = &counted
+    {
+        troubles.push(format!("how often the program ran: {error}"));
+    }
+    let abi = ABI_VERSION.to_string();
+    families.add(&table::BUILD, [env!("CARGO_PKG_VERSION"), &abi], true);
+    families.add(&table::AWAY, [], turned_away);
+    families.add(&table::DURATION, [], begun.elapsed().as_secs_f64());
+    Collection {
+        state: told,
+        families,
+        troubles,
+    }
+}
+
+fn counted(pins: &Pins) -> Result<Counted, Error> {
+    let maps = Maps::open(pins, Access::Read)?;
+    Ok(Counted {
+        counters: report::counters(pins)?,
+        occupancy: maps.occupancy()?,
+        runs: sys::program_runs(&pins.program()),
+    })
+}
+
+fn seconds(at: Timestamp) -> f64 {
+    at.as_duration().as_secs_f64()
+}
+
+fn reloads(standing: &Standing, out: &mut Families) {
+    for it in &standing.reloads.counts {
+        let labels = [it.by.name(), it.ended.name()];
+        out.add(&table::RELOADS, labels, it.reloads);
+    }
+    out.add(&table::REFUSED, [], standing.refused.len());
+    let at = standing.reloads.succeeded_at;
+    out.add(&table::SUCCEEDED, [], at.map_or(0.0, seconds));
+}
+
+fn text(path: &Path) -> String {
+    path.display().to_string()
+}
+
+fn state(status: &Status, out: &mut Families) {
+    for state in State::ALL {
+        out.add(&table::STATE, [state.name()], status.state == state);
+    }
+    out.add(&table::PROBLEMS, [], status.problems.len());
+    if let Some(generation) = &status.generation {
+        out.add(&table::GENERATION, [], generation.number);
+        out.add(&table::LOADED, [], seconds(generation.loaded_at));
+        let until = generation.confirm_until;
+        out.add(&table::CONFIRM, [], until.map_or(0.0, seconds));
+        let config = [&*text(&generation.config), &generation.config_sha256];
+        out.add(&table::CONFIG, config, true);
+    }
+    let until = status.bypass.as_ref().map(|it| it.until);
+    out.add(&table::BYPASS, [], until.map_or(0.0, seconds));
+    for it in &status.interfaces {
+        let vlans = vlans(it.vlans.as_deref(), it.stripped);
+        for state in Link::ALL {
+            let labels = [&*it.name, vlans, &it.role, state.name()];
+            out.add(&table::INTERFACE_STATE, labels, it.state == state);
+        }
+        let labels = [&*it.name, vlans, &it.role, it.mode.unwrap_or("none")];
+        out.add(&table::INTERFACE_INFO, labels, true);
+    }
+    for it in &status.databases {
+        let path = &*text(&it.path);
+        out.add(&table::DATABASE, [path, &it.kind, &it.sha256], true);
+        out.add(&table::BUILT, [path], seconds(it.built));
+        out.add(&table::NETWORKS, [path, "ipv4"], it.networks_v4);
+        out.add(&table::NETWORKS, [path, "ipv6"], it.networks_v6);
+        out.add(&table::COUNTRIES, [path], it.countries);
+    }
+    for (name, size) in &status.lists {
+        out.add(&table::LIST, [name], size.prefixes);
+        out.add(&table::LIST_BYTES, [name], size.bytes);
+    }
+    for in_force in [true, false] {
+        let of_kind = status.memory.iter().filter(|it| it.in_force == in_force);
+        let bytes: u64 = of_kind.map(|it| it.bytes).sum();
+        let label = if in_force { "true" } else { "false" };
+        out.add(&table::MEMORY, [label], bytes);
+    }
+}
+
+/// What stands for the VLANs of an interface.
+fn vlans(vlans: Option<&str>, stripped: bool) -> &str {
+    vlans.unwrap_or(if stripped { "stripped" } else { "" })
+}
+
+fn counters(counted: &Counted, settings: &Metrics, out: &mut Families) {
+    let Counted {
+        counters,
+        occupancy,
+        runs,
+    } = counted;
+    for it in &counters.reasons {
+        out.add(&table::PACKETS, [it.verdict, it.reason], it.packets);
+    }
+    for it in &counters.interfaces {
+        let vlans = vlans(it.vlans.as_deref(), it.stripped);
+        for (verdict, packets) in it.packets.verdicts.named() {
+            let labels = [&*it.name, vlans, &it.role, verdict];
+            out.add(&table::INTERFACE, labels, packets);
+        }
+        let labels = [&*it.name, vlans, &it.role];
+        out.add(&table::INTERFACE_OVER, labels, it.packets.over_limit);
+    }
+    for it in &counters.pools {
+        for (verdict, packets) in it.packets.verdicts.named() {
+            out.add(&table::POOL, [&*it.name, verdict], packets);
+        }
+        out.add(&table::POOL_OVER, [&*it.name], it.packets.over_limit);
+    }
+    for it in &counters.relays {
+        for (verdict, packets) in it.packets.verdicts.named() {
+            out.add(&table::RELAY, [&*it.prefix, verdict], packets);
+        }
+    }
+    for it in &counters.classes {
+        for (verdict, packets) in it.packets.verdicts.named() {
+            out.add(&table::CLASS, [&*it.name, verdict], packets);
+        }
+        out.add(&table::CLASS_OVER, [&*it.name], it.packets.over_limit);
+    }
+    for it in &counters.countries {
+        let country = it.country.as_deref().unwrap_or("none");
+        out.add(&table::COUNTRY, [country], it.packets);
+    }
+    outcomes(counters, out);
+    sources(counters, settings, out);
+    for it in occupancy {
+        out.add(&table::ENTRIES, [it.map], it.entries);
+        out.add(&table::CAPACITY, [it.map], it.capacity);
+    }
+    if let Ok(Some(Runs { count, time_ns })) = runs {
+        out.add(&table::RUNS, [], *count);
+        let time = Duration::from_nanos(*time_ns);
+        out.add(&table::RUN_SECONDS, [], time.as_secs_f64());
+    }
+}
+
+/// Tags, answers and limits.
+fn outcomes(counters: &Counters, out: &mut Families) {
+    for it in &counters.shown {
+        out.add(&table::SHOWN, [it.shown], it.packets);
+    }
+    for it in &counters.answers {
+        out.add(&table::ANSWERS, [it.answered], it.packets);
+    }
+    for it in &counters.unsent {
+        out.add(&table::UNSENT, [&*it.interface], it.packets);
+    }
+    for it in &counters.limits {
+        for (outcome, events) in [
+            ("within", it.within),
+            ("over", it.over),
+            ("contended", it.contended),
+        ] {
+            out.add(&table::LIMIT, [it.limit, outcome], events);
+        }
+        out.add(&table::MADE, [it.limit], it.made);
+        out.add(&table::EVICTED, [it.limit], it.evicted);
+    }
+}
+
+fn sources(counters: &Counters, settings: &Metrics, out: &mut Families) {
+    let sources = &counters.sources;
+    for it in sources.entries.iter().take(settings.sources.into()) {
+        for (verdict, packets) in judged(&it.packets) {
+            out.add(&table::SOURCE, [&*it.source, it.role, verdict], packets);
+        }
+    }
+    if sources.counted {
+        for (verdict, packets) in judged(&sources.other) {
+            out.add(&table::OTHER, [verdict], packets);
+        }
+    }
+}
+
+/// What has sources: all that could be parsed.
+fn judged(verdicts: &Verdicts) -> impl Iterator<Item = (&'static str, u64)> {
+    let unparsed = gate_common::Verdict::Unparsed.name();
+    let named = verdicts.named().into_iter();
+    named.filter(move |(verdict, _)| *verdict != unparsed)
+}

@@ -1,0 +1,190 @@
+//! The router: which page a request asks for, and its answer.
+
+use std::convert::Infallible;
+
+use http_body_util::Full;
+use hyper::{
+    Method, Request, Response, StatusCode,
+    body::Bytes,
+    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+};
+
+use super::text::Format;
+use crate::report::State;
+
+/// An answer.
+pub(super) type Reply = Response<Full<Bytes>>;
+
+/// What a request gets.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Route {
+    /// A page that takes a collection.
+    Page(Page),
+    /// Words that are always the same.
+    Said(Said),
+}
+
+/// A page of what was collected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Page {
+    /// The metrics.
+    Metrics(Format),
+    /// Whether the gate is well.
+    Health,
+}
+
+/// Words that are always the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    /// What pages there are.
+    Index,
+    /// There is no such page.
+    NotFound,
+    /// Pages can only be read.
+    NotAllowed,
+    /// A collection panicked.
+    Broken,
+}
+
+/// Plain words.
+const PLAIN: &str = "text/plain; charset=utf-8";
+
+const INDEX: &str = "gate, a connection gate for ISPs\n\n\
+                     /metrics  metrics: Prometheus' text format, or OpenMetrics if asked for\n\
+                     /healthz  200 if all is well, else 503 and the state of the gate\n";
+
+/// What a request asks for. What comes after its head is never read.
+pub(super) fn route<T>(request: &Request<T>) -> Route {
+    let route = match request.uri().path() {
+        "/" => Route::Said(Said::Index),
+        "/metrics" => Route::Page(Page::Metrics(format(request))),
+        "/healthz" => Route::Page(Page::Health),
+        _ => return Route::Said(Said::NotFound),
+    };
+    if [Method::GET, Method::HEAD].contains(request.method()) {
+        route
+    } else {
+        Route::Said(Said::NotAllowed)
+    }
+}
+
+fn format<T>(request: &Request<T>) -> Format {
+    let values = request.headers().get_all(ACCEPT).into_iter();
+    let accepted: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
+    Format::accepted(&accepted.join(","))
+}
+
+pub(super) fn said(said: Said) -> Reply {
+    let (status, text) = match said {
+        Said::Index => (StatusCode::OK, INDEX),
+        Said::NotFound => (
+            StatusCode::NOT_FOUND,
+            "there is no such page; / lists those that there are\n",
+        ),
+        Said::NotAllowed => (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "pages can be read, and nothing else\n",
+        ),
+        Said::Broken => (
+            StatusCode::INTERNAL_SERVER_ERROR,
+            "metrics could not be collected; the daemon's log says more\n",
+        ),
+    };
+    let mut reply = reply(status, PLAIN, text);
+    if said == Said::NotAllowed {
+        let methods = HeaderValue::from_static("GET, HEAD");
+        reply.headers_mut().insert(ALLOW, methods);
+    }
+    reply
+}
+
+pub(super) fn metrics(text: Bytes, format: Format) -> Reply {
+    reply(StatusCode::OK, format.content_type(), text)
+}
+
+/// Well is only a gate of which everything is in force.
+pub(super) fn health(state: Option<State>) -> Reply {
+    let status = if state == Some(State::Ok) {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    let word = state.map_or("unknown", State::name);
+    reply(status, PLAIN, format!("{word}\n"))
+}
+
+fn reply(status: StatusCode, kind: &'static str, body: impl Into<Bytes>) -> Reply {
+    let mut reply = Response::new(Full::new(body.into()));
+    *reply.status_mut() = status;
+    for (name, value) in [
+        (CONTENT_TYPE, kind),
+        (CACHE_CONTROL, "no-store"),
+        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
+    ] {
+        reply
+            .headers_mut()
+            .insert(name, HeaderValue::from_static(value));
+    }
+    reply
+}
+
+/// A reply where nothing can fail.
+pub(super) type Answer = Result<Reply, Infallible>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routed(method: Method, target: &str) -> Route {
+        let request = Request::builder().method(method).uri(target).body(());
+        route(&request.unwrap())
+    }
+
+    #[test]
+    fn there_are_three_pages_to_be_read() {
+        let metrics = Route::Page(Page::Metrics(Format::Prometheus));
+        let health = Route::Page(Page::Health);
+        let [index, missing, refused] =
+            [Said::Index, Said::NotFound, Said::NotAllowed].map(Route::Said);
+        for (method, target, expected) in [
+            (Method::GET, "/", index),
+            (Method::GET, "/metrics", metrics),
+            (Method::GET, "/metrics?name=x", metrics),
+            (Method::GET, "http://gate/metrics", metrics),
+            (Method::HEAD, "/healthz", health),
+            (Method::POST, "/metrics", refused),
+            (Method::DELETE, "/", refused),
+            (Method::GET, "/metrics/", missing),
+            (Method::GET, "/../etc/passwd", missing),
+            (Method::GET, "/%2e%2e/etc/passwd", missing),
+            (Method::POST, "/nothing", missing),
+        ] {
+            assert_eq!(
+                routed(method.clone(), target),
+                expected,
+                "{method} {target}"
+            );
+        }
+    }
+
+    #[test]
+    fn every_line_of_accept_counts() {
+        let request = Request::builder()
+            .uri("/metrics")
+            .header(ACCEPT, "text/plain;q=0.5")
+            .header(ACCEPT, "application/openmetrics-text")
+            .body(());
+        let expected = Route::Page(Page::Metrics(Format::OpenMetrics));
+        assert_eq!(route(&request.unwrap()), expected);
+    }
+
+    #[test]
+    fn only_a_gate_that_is_well_is_well() {
+        let status = |state| health(state).status().as_u16();
+        assert_eq!(status(Some(State::Ok)), 200);
+        for state in State::ALL.into_iter().filter(|state| *state != State::Ok) {
+            assert_eq!(status(Some(state)), 503, "{state:?}");
+        }
+        assert_eq!(status(None), 503);
+    }
+}

@@ -1,0 +1,148 @@
+//! Packets by source.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, btree_map::Entry},
+};
+
+use gate_common::{
+    Role,
+    abi::{SourceKey, began_ns},
+};
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::Verdicts;
+use crate::{
+    clock,
+    generation::Prefix,
+    kernel::{KernelError, Maps},
+};
+
+/// Packets by source, as far as the bounded map goes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Sources {
+    /// Whether the configuration wants sources counted.
+    pub counted: bool,
+    /// The sources that are in the map, those with most packets first.
+    pub entries: Vec<BySource>,
+    /// What the map does not have: the totals less the entries.
+    pub other: Verdicts,
+}
+
+/// Packets of a source since its entry exists.
+#[derive(Clone, Debug, Serialize)]
+pub struct BySource {
+    /// The address, or the prefix that counts as one source.
+    pub source: String,
+    pub(crate) role: &'static str,
+    pub(crate) packets: Verdicts,
+    /// Of all of these, those for the reason `over_limit`; nothing where that is not counted by source, on access interfaces.
+    pub(super) over_limit: Option<u64>,
+    /// When its first packet came.
+    pub first_seen: Timestamp,
+    /// When its last packet came.
+    pub last_seen: Timestamp,
+}
+pub(super) fn sources(
+    maps: &Maps,
+    counted: bool,
+    judged: &Verdicts,
+) -> Result<Sources, KernelError> {
+    let wall_offset = maps.wall_offset()?;
+    let mut listed = Verdicts::default();
+    let mut entries = Vec::new();
+    for (key, found) in maps.sources()? {
+        let by_verdict = found.by_verdict();
+        listed.add(&by_verdict);
+        let packets = Verdicts::sum([&by_verdict]);
+        let role = Role::from_number(key.role);
+        let source = BySource {
+            source: source_name(&key),
+            role: role.map_or("none", Role::name),
+            packets,
+            over_limit: (role == Some(Role::Uplink)).then_some(by_verdict.over_limit),
+            first_seen: clock::timestamp(began_ns(found.first), wall_offset),
+            last_seen: clock::timestamp(began_ns(found.last), wall_offset),
+        };
+        entries.push(source);
+    }
+    Ok(Sources {
+        counted,
+        entries: merge(entries),
+        other: judged.without(&listed),
+    })
+}
+
+/// Those of the same name and role as one, those with most packets first. The key in the map has the lengths of both families, so that a source
+/// has two entries for some time when the one changes that is not its own.
+fn merge(found: Vec<BySource>) -> Vec<BySource> {
+    let mut merged: BTreeMap<(String, &'static str), BySource> = BTreeMap::new();
+    for it in found {
+        match merged.entry((it.source.clone(), it.role)) {
+            Entry::Vacant(place) => {
+                place.insert(it);
+            }
+            Entry::Occupied(mut known) => {
+                let known = known.get_mut();
+                known.packets.join(&it.packets);
+                known.over_limit = known.over_limit.map(|n| n + it.over_limit.unwrap_or(0));
+                known.first_seen = known.first_seen.min(it.first_seen);
+                known.last_seen = known.last_seen.max(it.last_seen);
+            }
+        }
+    }
+    let mut entries: Vec<BySource> = merged.into_values().collect();
+    // What is equal stays in the order of names.
+    entries.sort_by_key(|it| Reverse(it.packets.all()));
+    entries
+}
+
+fn source_name(key: &SourceKey) -> String {
+    Prefix::of_source(key.address, (key.v4_length, key.v6_length)).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(source: &str, role: &'static str, refused: u64, at: [i64; 2]) -> BySource {
+        let [first_seen, last_seen] = at.map(|it| Timestamp::from_second(it).unwrap());
+        BySource {
+            source: source.to_owned(),
+            role,
+            packets: Verdicts {
+                refused,
+                ..Verdicts::default()
+            },
+            over_limit: (role == "uplink").then_some(1),
+            first_seen,
+            last_seen,
+        }
+    }
+
+    #[test]
+    fn a_source_is_listed_once_whatever_the_length_of_the_other_family_was() {
+        let merged = merge(vec![
+            entry("100.64.0.2/32", "access", 3, [10, 20]),
+            entry("100.64.0.3/32", "access", 6, [1, 2]),
+            entry("100.64.0.2/32", "uplink", 1, [5, 5]),
+            entry("100.64.0.2/32", "access", 4, [5, 15]),
+            entry("100.64.0.2/32", "uplink", 1, [5, 5]),
+        ]);
+        let found: Vec<_> = merged
+            .iter()
+            .map(|it| (&*it.source, it.role, it.packets.refused, it.over_limit))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("100.64.0.2/32", "access", 7, None),
+                ("100.64.0.3/32", "access", 6, None),
+                ("100.64.0.2/32", "uplink", 2, Some(2)),
+            ]
+        );
+        let seen = [merged[0].first_seen, merged[0].last_seen];
+        assert_eq!(seen.map(Timestamp::as_second), [5, 20]);
+    }
+}
