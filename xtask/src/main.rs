@@ -6,6 +6,7 @@
 
 mod abi;
 mod against;
+mod another;
 mod apt;
 mod bench;
 mod build;

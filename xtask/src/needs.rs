@@ -18,6 +18,8 @@ pub(crate) enum Group {
     Lab,
     /// A mail server in the lab, of Debian's own programs.
     Mail,
+    /// Prometheus in the lab, and parsers of what it reads.
+    Metrics,
     /// The peers of the benchmark, each of which can be left out.
     Bench,
     /// Compare the parser with tshark's.
@@ -40,6 +42,7 @@ impl Group {
             Self::Run => "run",
             Self::Lab => "lab",
             Self::Mail => "mail",
+            Self::Metrics => "metrics",
             Self::Bench => "bench",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
@@ -52,7 +55,7 @@ impl Group {
 
 /// A command that tasks call.
 struct Need {
-    /// Its name; or `perl -MNAME`, for a module that one of them needs.
+    /// Its name; or `perl -MNAME` or `python3 -mNAME`, for a module that one of them needs.
     command: &'static str,
     /// Debian's package that brings the command.
     package: &'static str,
@@ -172,6 +175,18 @@ const NEEDS: &[Need] = &[
         why: "makes a certificate for that Postfix",
     },
     Need {
+        command: "prometheus",
+        package: "prometheus",
+        groups: &[Group::Metrics],
+        why: "scrapes the gate in the lab, and checks metrics and alerts",
+    },
+    Need {
+        command: "python3 -mprometheus_client.openmetrics.parser",
+        package: "python3-prometheus-client",
+        groups: &[Group::Metrics],
+        why: "reads OpenMetrics",
+    },
+    Need {
         command: "setpriv",
         package: "util-linux",
         groups: &[Group::Lab],
@@ -266,15 +281,23 @@ fn missing(group: Group) -> Vec<&'static Need> {
         .collect()
 }
 
-/// Where a command is; of a module of Perl, where that is which has it.
+/// Where a command is; of a module of Perl or Python, where that is which has it.
 fn found(command: &str) -> Option<PathBuf> {
-    let Some(module) = command.strip_prefix("perl -M") else {
+    let (interpreter, arguments) = if let Some(module) = command.strip_prefix("perl -M") {
+        ("perl", [format!("-M{module}"), "-e1".to_owned()])
+    } else if let Some(module) = command.strip_prefix("python3 -m") {
+        // Debian's own, for which its packages are: another one may come first in PATH.
+        (
+            "/usr/bin/python3",
+            ["-c".to_owned(), format!("import {module}")],
+        )
+    } else {
         return command::find(command);
     };
-    let perl = command::find("perl")?;
-    let mut load = Command::new(&perl);
-    load.args([&format!("-M{module}"), "-e", "1"]);
-    command::capture(&mut load).is_ok().then_some(perl)
+    let interpreter = command::find(interpreter)?;
+    let mut load = Command::new(&interpreter);
+    load.args(arguments);
+    command::capture(&mut load).is_ok().then_some(interpreter)
 }
 
 /// `xz (packs and unpacks the country database), ...`

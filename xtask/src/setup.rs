@@ -53,6 +53,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             Group::Run
             | Group::Lab
             | Group::Mail
+            | Group::Metrics
             | Group::Bench
             | Group::Conformance
             | Group::Vm

@@ -8,7 +8,7 @@ use std::{env, process::ExitCode};
 use anyhow::Result;
 
 use crate::{
-    captures, command, coverage, fuzz,
+    another, captures, command, coverage, fuzz,
     needs::{self, Group},
     prepare, say, stream,
     tally::Tally,
@@ -18,6 +18,9 @@ use crate::{
 
 /// The environment variable with the directory of the unpacked captures.
 const CAPTURES: &str = "GATE_CAPTURES";
+
+/// The environment variable with the path of a gate with another map ABI.
+const ANOTHER: &str = "GATE_ANOTHER";
 
 /// For how many seconds each fuzzing target runs.
 const SMOKE: u32 = 60;
@@ -90,6 +93,7 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
     for (group, what) in [
         (Group::Conformance, "the comparison with tshark"),
         (Group::Mail, "what is tried with a real mail server"),
+        (Group::Metrics, "what is tried with a real Prometheus"),
     ] {
         if let Err(error) = needs::ensure(group) {
             say::step(format_args!(
@@ -98,6 +102,7 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
             ));
         }
     }
+    test.env(ANOTHER, another::ensure_built(workspace)?);
     test.env(CAPTURES, captures::unpack(workspace)?);
     let mut tally = Tally::default();
     let status = stream::run(&mut test, "", |line| {

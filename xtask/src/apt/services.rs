@@ -19,7 +19,11 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 const FORBIDDEN: i32 = 101;
 
 /// Packages that bring a service, and its name.
-const SERVICES: [(&str, &str); 2] = [("postfix", "postfix"), ("dovecot-core", "dovecot")];
+const SERVICES: [(&str, &str); 3] = [
+    ("postfix", "postfix"),
+    ("dovecot-core", "dovecot"),
+    ("prometheus", "prometheus"),
+];
 
 /// Answers to what packages ask when they are installed: Postfix without a configuration stays off.
 const ANSWERS: &str = "postfix postfix/main_mailer_type select No configuration\n";

@@ -66,10 +66,11 @@ impl Root {
         Ok(Self(root))
     }
 
-    /// Packs it with the drivers of `nics` out of `modules`, and returns the image's path.
+    /// Packs it with the drivers of `nics` out of `modules`, for the kernel `series`, and returns the image's path.
     pub(crate) fn pack(
         &self,
         workspace: &Workspace,
+        series: &str,
         modules: &Path,
         nics: &Nics,
     ) -> Result<PathBuf> {
@@ -86,7 +87,7 @@ impl Root {
                 &directory.join(format!("{index:02}-{name}.ko")),
             )?;
         }
-        let image = root.with_file_name("initramfs.cpio");
+        let image = root.with_file_name(format!("initramfs-{series}.cpio"));
         archive(root, &image)?;
         say::step(format_args!("packed {}", workspace.show(&image)));
         Ok(image)

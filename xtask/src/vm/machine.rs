@@ -10,8 +10,8 @@ use super::{
 };
 use crate::{command, stream, tally::Tally};
 
-/// Far more than a boot and the suites take, even emulated on a busy machine.
-const LIMIT: Duration = Duration::from_mins(10);
+/// Far more than a boot and the suites take, even emulated beside others on a busy machine.
+const LIMIT: Duration = Duration::from_mins(20);
 
 /// Boots `kernel` on `image`, runs what is in it, and counts.
 pub(crate) fn boot(series: &str, kernel: &Path, image: &Path, nics: &Nics) -> Result<Tally> {

@@ -9,7 +9,7 @@ mod kernel;
 mod machine;
 mod nic;
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 
@@ -75,7 +75,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     Ok(code)
 }
 
-/// Boots each of `series` and runs the suites; one that fails does not keep the next from its turn.
+/// Boots each of `series` and runs the suites, all at once: emulation keeps one processor busy each. One that fails keeps no other from its turn.
 pub(crate) fn run_all(
     workspace: &Workspace,
     built: &Built,
@@ -86,24 +86,56 @@ pub(crate) fn run_all(
         let programs = programs(workspace)?;
         initramfs::Root::new(workspace, &programs, built, filter)
     });
-    series
+    // One after the other: packages are fetched, and the tree that is packed is one.
+    let guests: Vec<_> = series
         .iter()
-        .map(|series| {
-            let outcome = match &root {
-                Ok(root) => run_one(workspace, root, series),
-                // One cause, told for every kernel it keeps from booting; the error itself cannot be cloned.
-                Err(error) => Err(anyhow::anyhow!("{}", say::chain(error))),
-            };
-            (series.clone(), outcome)
+        .map(|series| match &root {
+            Ok(root) => Guest::new(workspace, root, series),
+            // One cause, told for every kernel it keeps from booting; the error itself cannot be cloned.
+            Err(error) => Err(anyhow::anyhow!("{}", say::chain(error))),
         })
-        .collect()
+        .collect();
+    thread::scope(|scope| {
+        let running: Vec<_> = guests
+            .into_iter()
+            .zip(series)
+            .map(|(guest, series)| scope.spawn(move || guest?.boot(series)))
+            .collect();
+        running
+            .into_iter()
+            .zip(series)
+            .map(|(running, series)| {
+                let outcome = running.join();
+                let outcome = outcome
+                    .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread of this guest panicked")));
+                (series.clone(), outcome)
+            })
+            .collect()
+    })
 }
 
-fn run_one(workspace: &Workspace, root: &initramfs::Root, series: &str) -> Result<Tally> {
-    let kernel = kernel::ensure(workspace, series)?;
-    let nics = Nics::of(series, &kernel.modules)?;
-    let image = root.pack(workspace, &kernel.modules, &nics)?;
-    machine::boot(series, &kernel.image, &image, &nics)
+/// What boots.
+struct Guest {
+    kernel: PathBuf,
+    image: PathBuf,
+    nics: Nics,
+}
+
+impl Guest {
+    fn new(workspace: &Workspace, root: &initramfs::Root, series: &str) -> Result<Self> {
+        let kernel = kernel::ensure(workspace, series)?;
+        let nics = Nics::of(series, &kernel.modules)?;
+        let image = root.pack(workspace, series, &kernel.modules, &nics)?;
+        Ok(Self {
+            kernel: kernel.image,
+            image,
+            nics,
+        })
+    }
+
+    fn boot(&self, series: &str) -> Result<Tally> {
+        machine::boot(series, &self.kernel, &self.image, &self.nics)
+    }
 }
 
 fn ready() -> Result<()> {
