@@ -381,6 +381,12 @@ pub fn get(path: &Path) -> Result<OwnedFd> {
     bpf(OBJ_GET, &mut attributes).with_context(|| format!("cannot open {}", path.display()))
 }
 
+/// Has the kernel measure how often programs run, and for how long, while the descriptor is open.
+pub fn measure_programs() -> Result<OwnedFd> {
+    let mut run_time = 0u32;
+    bpf(ENABLE_STATS, &mut run_time).context("cannot have programs measured")
+}
+
 /// The attributes of `BPF_OBJ_PIN` and `BPF_OBJ_GET`.
 #[repr(C)]
 struct Named {
@@ -403,6 +409,7 @@ pub(crate) const PROG_TEST_RUN: libc::c_long = 10;
 const PROG_GET_FD_BY_ID: libc::c_long = 13;
 const LINK_CREATE: libc::c_long = 28;
 const LINK_UPDATE: libc::c_long = 29;
+const ENABLE_STATS: libc::c_long = 32;
 
 /// A command of `bpf(2)` that returns a descriptor.
 fn bpf<T>(number: libc::c_long, attributes: &mut T) -> io::Result<OwnedFd> {

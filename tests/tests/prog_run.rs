@@ -9,6 +9,7 @@
 //! | `class_limits` | limits of classes: over one, over time, by the clock, on two processors |
 //! | `hidden` | what hides its port on its way in from an uplink: limits, and what shows of its class |
 //! | `bypass` | the whole table during a bypass, and at its end |
+//! | `rehearsal` | rows of the table with candidates beside them, their limits, and when a rehearsal is over |
 //! | `lpm` | prefix tables against the kernel's own longest-prefix match |
 //! | `places` | more VLANs with a role than there are places for interfaces |
 //! | `threat_model` | the table of shapes in `docs/threat-model.md`, which is made from the code and from `rows` |
@@ -49,6 +50,8 @@ mod limits;
 mod lpm;
 #[path = "prog_run/places.rs"]
 mod places;
+#[path = "prog_run/rehearsal.rs"]
+mod rehearsal;
 #[path = "prog_run/rows/mod.rs"]
 #[expect(
     clippy::wildcard_imports,
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         limits::trials(&bench),
         class_limits::trials(&bench),
         bypass::trials(&bench),
+        rehearsal::trials(&bench),
         threat_model::trials(),
         unsent::trials(&bench),
         show::trials(&bench),

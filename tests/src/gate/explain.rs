@@ -118,10 +118,25 @@ pub struct DiffGroup {
     pub v4_addresses: u64,
     /// How many /64s.
     pub v6_64s: u64,
+    /// The same by country.
+    pub countries: Vec<DiffCountries>,
     /// The first prefixes.
     pub prefixes: Vec<String>,
     /// How many more there are.
     pub left_out: u64,
+}
+
+/// The addresses of a group with one country before and one after.
+#[derive(Clone, Debug, Deserialize)]
+pub struct DiffCountries {
+    /// Before.
+    pub before: Option<String>,
+    /// After.
+    pub after: Option<String>,
+    /// How many IPv4 addresses.
+    pub v4_addresses: u64,
+    /// How many /64s.
+    pub v6_64s: u64,
 }
 
 /// How an address is treated.
@@ -131,8 +146,6 @@ pub struct Treatment {
     pub pool: Option<String>,
     /// The class.
     pub class: Option<String>,
-    /// The country.
-    pub country: Option<String>,
     /// In words.
     pub words: String,
 }

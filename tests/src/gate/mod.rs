@@ -3,6 +3,7 @@
 mod config;
 mod daemon;
 mod explain;
+mod rehearsal;
 mod report;
 
 use std::{
@@ -19,7 +20,12 @@ pub use self::{
     config::{Answer, Class, Config, Limit, Mode, Pool},
     daemon::Daemon,
     explain::{
-        Diff, DiffGroup, DiffSection, Explanation, Fill, Matrix, MatrixRow, Rule, Treatment,
+        Diff, DiffCountries, DiffGroup, DiffSection, Explanation, Fill, Matrix, MatrixRow, Rule,
+        Treatment,
+    },
+    rehearsal::{
+        Rehearsal, RehearsalEnded, RehearsedDifference, RehearsedOutcome, RehearsedPackets,
+        RehearsedSource, Underway,
     },
     report::{
         AnswerPackets, Bypass, Change, ClassPackets, Counters, CountryPackets, Flow,
@@ -34,6 +40,8 @@ use crate::{
 
 /// The environment variable with the path of the program.
 pub const GATE_BIN: &str = "GATE_BIN";
+/// The environment variable with the path of a program with another version of the map ABI.
+pub const GATE_ANOTHER: &str = "GATE_ANOTHER";
 /// The environment variable with the path of the country database.
 pub const GATE_MMDB: &str = "GATE_MMDB";
 

@@ -216,6 +216,8 @@ pub struct Status {
     pub daemon: DaemonState,
     /// The generation in force.
     pub generation: Option<Generation>,
+    /// What is rehearsed beside it.
+    pub rehearsal: Option<super::Underway>,
     /// Why nothing is refused for now.
     pub bypass: Option<Bypass>,
     /// What is only observed.

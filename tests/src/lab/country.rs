@@ -75,6 +75,19 @@ impl Database {
         }
     }
 
+    /// How many IPv4 addresses there are in the country with this code.
+    pub fn v4_addresses(&self, code: &str) -> Result<u64> {
+        let mut addresses = 0;
+        let within = V4.within.parse()?;
+        for network in self.reader.within(within, WithinOptions::default())? {
+            let network = network?.network()?;
+            if self.country(network.ip())?.as_deref() == Some(code) {
+                addresses += 1 << (32 - network.prefix());
+            }
+        }
+        Ok(addresses)
+    }
+
     /// Picks them.
     pub fn roamers(&self) -> Result<Roamers> {
         let domestic = self.first(|code| code == HOME)?;

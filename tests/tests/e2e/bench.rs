@@ -11,7 +11,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gate_tests::{
     exec,
-    gate::{self, Answer, Config, Daemon, GATE_BIN, GATE_MMDB, Gate, Mode},
+    gate::{self, Answer, Config, Daemon, GATE_ANOTHER, GATE_BIN, GATE_MMDB, Gate, Mode},
     interrupt,
     lab::{self, Database, Family, Lab, Seen, Who},
     privilege,
@@ -36,6 +36,8 @@ pub(crate) struct Found {
 pub(crate) struct Tools {
     /// The program under test.
     pub(crate) program: PathBuf,
+    /// The same of another version of the map ABI, if it was built.
+    pub(crate) another: Option<PathBuf>,
     /// The real country database.
     pub(crate) real: Database,
     /// A small one, which loads at once.
@@ -97,6 +99,21 @@ impl Found {
         self.own_lab_trial(name, |bench| body(bench))
     }
 
+    /// The same, of a trial that takes a program with another version of the map ABI; ignored where that was not built.
+    pub(crate) fn another_trial(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Bench<'_>) -> Result<()> + Send + 'static,
+    ) -> Trial {
+        let missing = self.get().is_ok_and(|tools| tools.another.is_none());
+        let trial = self.lab_trial(name, body);
+        if missing {
+            trial.with_ignored_flag(true)
+        } else {
+            trial
+        }
+    }
+
     /// The same, of a trial that changes what is in the lab.
     pub(crate) fn own_lab_trial(
         &self,
@@ -124,6 +141,7 @@ impl Tools {
             .with_context(|| format!("cannot write {}", path.display()))?;
         Ok(Self {
             program,
+            another: gate::path_from(GATE_ANOTHER).ok(),
             real,
             small: Database::open(&path)?,
             _scratch: scratch,
@@ -146,6 +164,13 @@ impl<'a> Bench<'a> {
     /// The program in the lab's router.
     pub(crate) fn gate(&self) -> Gate<'_> {
         Gate::new(&self.tools.program, &self.lab)
+    }
+
+    /// The program of another version of the map ABI, in the same place.
+    pub(crate) fn another(&self) -> Result<Gate<'_>> {
+        let program = self.tools.another.as_deref();
+        let program = program.with_context(|| format!("{GATE_ANOTHER} is not set"))?;
+        Ok(Gate::new(program, &self.lab))
     }
 
     /// A configuration with the small database, to be changed. Refused clients hear nothing: those that knock all the time

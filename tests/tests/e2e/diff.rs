@@ -5,7 +5,7 @@ use std::{fs, path::Path};
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     gate::{Config, Diff, DiffGroup, DiffSection, Pool},
-    lab::Who,
+    lab::{HOME, Who},
 };
 use libtest_mimic::Trial;
 
@@ -17,6 +17,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("diff::an_exemption_is_counted_to_the_address", exemption),
         found.lab_trial("diff::another_action_is_all_of_the_pool", action),
         found.lab_trial("diff::classes_relays_and_servers", lists),
+        found.lab_trial("diff::a_class_is_counted_by_country", countries),
         found.lab_trial("diff::what_is_left_out_is_counted", bounded),
         found.lab_trial("diff::mistakes_are_told", mistakes),
     ]
@@ -147,11 +148,56 @@ fn lists(bench: &Bench<'_>) -> Result<()> {
     ensure!(
         half.before.class.as_deref() == Some("own-service")
             && half.after.class.as_deref() == Some("domestic")
-            && half.after.country.is_none()
+            && half.countries.is_empty()
             && half.prefixes == ["203.0.113.128/25"],
         "{diff:?}"
     );
     ensure!(diff.settings == ["port25.scope"], "{diff:?}");
+    Ok(())
+}
+
+/// One word of the class of all other countries: one group, and each country of the database in it, as often as the database has it.
+fn countries(bench: &Bench<'_>) -> Result<()> {
+    let real = &bench.tools.real;
+    let mut config = bench.config()?;
+    config.databases = vec![real.path().to_owned()];
+    let _daemon = bench.run(&config)?;
+    config.class_keys("foreign", "source_prefix = { v4 = 24, v6 = 48 }")?;
+    let diff = diff(bench, &config, &[])?;
+    let section = section(&diff, "classes")?;
+    let [group] = section.groups.as_slice() else {
+        anyhow::bail!("one group: {:?}", section.groups.len());
+    };
+    let sum: u64 = group.countries.iter().map(|it| it.v4_addresses).sum();
+    ensure!(
+        group.countries.len() > 100 && sum == group.v4_addresses,
+        "{} countries, {sum} of {}",
+        group.countries.len(),
+        group.v4_addresses
+    );
+    let abroad = real.roamers()?;
+    let high_spam = &bench.lab.roamers().high_spam.code;
+    let mut codes = [&abroad.foreign.code, &abroad.high_spam.code].into_iter();
+    let foreign = codes.find(|it| *it != high_spam);
+    let foreign = foreign.context("two countries are one")?;
+    let mut countries = group.countries.iter();
+    let found = countries.find(|it| it.before.as_ref() == Some(foreign));
+    let found = found.with_context(|| format!("no {foreign}: {group:?}"))?;
+    let listed = real.v4_addresses(foreign)?;
+    ensure!(
+        found.after.as_ref() == Some(foreign) && found.v4_addresses == listed,
+        "the database has {listed} addresses of {foreign}: {found:?}"
+    );
+    for absent in [HOME, high_spam] {
+        let has = |it: &Option<String>| it.as_deref() == Some(absent);
+        ensure!(
+            !group
+                .countries
+                .iter()
+                .any(|it| has(&it.before) || has(&it.after)),
+            "{absent} is of another class"
+        );
+    }
     Ok(())
 }
 

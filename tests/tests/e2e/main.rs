@@ -12,10 +12,13 @@
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
+//! | `exempt` | one customer's port 25 opened and closed, and what that outlives |
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
+//! | `rehearse` | a configuration beside what is in force, with real packets |
 //! | `diff` | what a configuration would change, before it does |
+//! | `doctor` | what `gate doctor` finds, what mends it, the rules for the boot window, and bridges |
 //! | `readers` | who can read tags and who cannot, and what readers see while generations come and go |
 //! | `answers` | what refused clients hear, in every encapsulation, octet by octet; and who hears nothing |
 //! | `unsent` | answers that fail to leave, and what counts them |
@@ -41,14 +44,18 @@ mod carriers;
 mod class_limits;
 mod database;
 mod diff;
+mod doctor;
 mod evasion;
+mod exempt;
 mod explain;
+mod faults;
 mod interfaces;
 mod lab;
 mod matrix;
 mod promises;
 mod readers;
 mod recovery;
+mod rehearse;
 mod reload;
 mod reports;
 mod restart;
@@ -83,9 +90,12 @@ fn main() -> ExitCode {
         swap::trials(&alone),
         rules::trials(&found),
         reports::trials(&found),
+        exempt::trials(&found),
         explain::trials(&found),
         matrix::trials(&found),
         diff::trials(&found),
+        doctor::trials(&found),
+        rehearse::trials(&found),
         readers::trials(&found),
         unsent::trials(&found),
         answers::trials(&found),
@@ -96,6 +106,7 @@ fn main() -> ExitCode {
         carriers::trials(&found),
         evasion::trials(&found),
         bad_input::trials(&found),
+        faults::trials(&found),
     ];
     shares::run(arguments, trials.into_iter().flatten().collect())
 }

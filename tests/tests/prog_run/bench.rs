@@ -112,7 +112,12 @@ impl State {
     /// Has everything as a row wants it, but for its frame.
     pub(crate) fn prepare(&mut self, row: &Row) -> Result<()> {
         self.put_in_force(row.configuration, row.side)?;
-        self.device.set_time(row.now.parse()?)?;
+        self.renew(row.now)
+    }
+
+    /// Makes it `now`, and forgets what earlier packets left behind.
+    pub(crate) fn renew(&mut self, now: &str) -> Result<()> {
+        self.device.set_time(now.parse()?)?;
         // The tags of other rows: a connection has only one.
         self.device.gate.maps.sweep_flows(u64::MAX)?;
         self.device.fill_buckets()

@@ -36,6 +36,7 @@ use gate_tests::{
 };
 use libtest_mimic::Trial;
 
+pub(crate) use self::stage::{frames, widen};
 use self::{
     stage::{Aim, Outcome},
     techniques::Hides,
@@ -62,7 +63,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 }
 
 fn techniques(bench: &Bench<'_>, mode: Mode) -> Result<()> {
-    stage::widen(bench)?;
+    widen(bench)?;
     stage::warm_up(bench)?;
     let control = stage::play(bench)?;
     let mut config = bench.config()?.profile(&bench.lab, Profile::Listed)?;
@@ -80,7 +81,7 @@ fn techniques(bench: &Bench<'_>, mode: Mode) -> Result<()> {
 
 /// A pool that is enforced while others are only observed, and a limit, hold for those who hide whose they are as well.
 fn hidden_sources(bench: &Bench<'_>) -> Result<()> {
-    stage::widen(bench)?;
+    widen(bench)?;
     stage::warm_up(bench)?;
     let mut by_pool = bench.config()?;
     by_pool.action = "observe";

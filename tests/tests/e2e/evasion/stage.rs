@@ -50,13 +50,13 @@ const FIRST: u16 = 41_000;
 /// How long stragglers get after the last answer that must come has come.
 const GRACE: Duration = Duration::from_millis(100);
 
-/// Sends everything, and sees what comes of it.
-pub(super) fn play(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
+/// A technique at one aim, with what it is made of.
+type Attempt = (&'static Technique, Aim, Shot);
+
+fn attempts(bench: &Bench<'_>) -> Result<Vec<Attempt>> {
     let lab = &bench.lab;
     let link = lab.link_addresses(Who::Subscriber)?;
-    let wire = lab.wire(Who::Subscriber)?;
-    let servers = [lab.wire(Who::OtherMail)?, lab.wire(Who::OwnMail)?];
-    let mut shots = Vec::new();
+    let mut attempts = Vec::new();
     for (technique, source_port) in TECHNIQUES.iter().zip((FIRST..).step_by(Aim::ALL.len())) {
         for (aim, source_port) in Aim::ALL.into_iter().zip(source_port..) {
             let (who, port) = aim.target();
@@ -67,10 +67,30 @@ pub(super) fn play(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
                 source_port,
                 port,
             };
-            for frame in (technique.frames)(&shot) {
-                wire.send(&frame)?;
-            }
-            shots.push((technique, aim, shot));
+            attempts.push((technique, aim, shot));
+        }
+    }
+    Ok(attempts)
+}
+
+/// All frames of all techniques, as the subscriber sends them.
+pub(crate) fn frames(bench: &Bench<'_>) -> Result<Vec<Vec<u8>>> {
+    let attempts = attempts(bench)?.into_iter();
+    Ok(attempts
+        .flat_map(|(technique, _, shot)| (technique.frames)(&shot))
+        .collect())
+}
+
+/// Sends everything, and sees what comes of it.
+pub(super) fn play(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
+    let lab = &bench.lab;
+    let link = lab.link_addresses(Who::Subscriber)?;
+    let wire = lab.wire(Who::Subscriber)?;
+    let servers = [lab.wire(Who::OtherMail)?, lab.wire(Who::OwnMail)?];
+    let shots = attempts(bench)?;
+    for (technique, _, shot) in &shots {
+        for frame in (technique.frames)(shot) {
+            wire.send(&frame)?;
         }
     }
     let mut opened = opened(bench, &wire, &link)?;
@@ -84,7 +104,7 @@ pub(super) fn play(bench: &Bench<'_>) -> Result<Vec<Outcome>> {
             .iter()
             .filter_map(|it| offer(it)),
     );
-    let outcome = |(technique, aim, shot): (&'static Technique, Aim, Shot)| {
+    let outcome = |(technique, aim, shot): Attempt| {
         let Shot {
             destination,
             source_port,
@@ -149,7 +169,7 @@ pub(super) fn offer(frame: &[u8]) -> Option<Offer> {
 }
 
 /// Frames of two KiB have to fit.
-pub(super) fn widen(bench: &Bench<'_>) -> Result<()> {
+pub(crate) fn widen(bench: &Bench<'_>) -> Result<()> {
     for who in [Who::Subscriber, Who::OtherMail, Who::OwnMail] {
         let lines = format!("link set {} mtu 3000\n", who.interface());
         bench.lab.router().ip(&lines)?;

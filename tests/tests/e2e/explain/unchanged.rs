@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use bytemuck::Pod;
-use gate_common::abi::{BucketSet, DeviceKey, FlowKey, FlowTag, Limited, Packets, SourceSet, maps};
+use gate_common::abi::{
+    BucketSet, DeviceKey, FlowKey, FlowTag, Judged, Limited, Packets, SourceSet, maps,
+};
 use gate_tests::lab::Who;
 use gate_user::{
     pins::Pins,
@@ -32,9 +34,10 @@ fn content(pins: &Path) -> Result<Content> {
                 maps::STATE | maps::TOTAL_BUCKET => array::<u64>(&map),
                 maps::SOURCES => array::<SourceSet>(&map),
                 maps::BUCKETS => array::<BucketSet>(&map),
-                maps::TOTALS | maps::COUNTRIES | maps::ANSWERS | maps::SHOWN => {
+                maps::TOTALS | maps::COUNTRIES | maps::ANSWERS | maps::SHOWN | maps::REHEARSED => {
                     per_cpu::<u64>(&map)
                 }
+                maps::JUDGED => per_cpu::<Judged>(&map),
                 maps::COUNTERS => per_cpu::<Packets>(&map),
                 maps::LIMITED => per_cpu::<Limited>(&map),
                 maps::FLOWS => hash::<FlowKey, FlowTag>(&map),

@@ -31,6 +31,7 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         trial("sigterm_and_a_start", terminated),
         trial("a_start_with_another_program", upgraded),
         trial("reloads", reloaded),
+        trial("exemptions_of_others", exempted),
         trial("a_reload_that_is_refused", refused),
         trial("another_interface_goes_down_and_up", bounced),
         trial("interfaces_that_come_and_go", come_and_go),
@@ -161,6 +162,23 @@ fn upgraded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 fn reloaded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
     for _ in 0..10 {
         scene.reload(Side::Refuse)?;
+    }
+    flooded.meet()
+}
+
+/// A hundred changes of exemptions: that of a neighbour, and of a prefix beside the source of the flood.
+fn exempted(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+    let bench = scene.bench;
+    let mut config = Side::Refuse.config(bench)?;
+    config.tables = "[exemptions]\nfile = \"exemptions\"\n";
+    config.write(&bench.lab, "gate.toml")?;
+    bench.gate().text(&["reload"])?;
+    for _ in 0..25 {
+        for change in ["add", "del"] {
+            for prefix in ["100.64.0.3", "100.64.128.0/17"] {
+                bench.gate().text(&["exempt", change, prefix])?;
+            }
+        }
     }
     flooded.meet()
 }

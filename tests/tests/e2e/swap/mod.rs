@@ -6,6 +6,7 @@
 
 mod account;
 mod gaps;
+mod migration;
 mod sides;
 
 use std::{
@@ -46,6 +47,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("swap::control_a_moment_without_the_program_shows", gap),
     ];
     trials.extend(gaps::trials(found));
+    trials.extend(migration::trials(found));
     trials
 }
 

@@ -114,6 +114,17 @@ impl Change {
         totals.next()?.split_once(' ').map(|(_, reason)| reason)
     }
 
+    /// The pool or class of the counters that changed, if one did.
+    pub(crate) fn group(&self) -> Option<String> {
+        let mut groups = self
+            .0
+            .keys()
+            .filter(|it| it.starts_with("pool ") || it.starts_with("class "))
+            .filter(|it| !it.ends_with(" over_limit"));
+        let (group, _verdict) = groups.next()?.rsplit_once(' ')?;
+        Some(group.to_owned())
+    }
+
     /// Only what changed in the totals by verdict and reason.
     pub(crate) fn totals(&self) -> BTreeMap<String, i128> {
         let totals = self.0.iter().filter(|(what, _)| what.starts_with("total "));
