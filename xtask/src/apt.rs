@@ -1,6 +1,7 @@
 //! Debian's package manager: what is installed, what could be, and installing it without questions.
 
 mod services;
+mod strays;
 
 use std::process::Command;
 
@@ -63,6 +64,14 @@ pub(crate) fn install(wanted: &[&str], why: &str) -> Result<()> {
     // What is there stays: a mail server of this machine would go before another one comes.
     let mut install = apt_get(&["install", "--yes", "--no-install-recommends", "--no-remove"])?;
     install.args(&missing);
+    let strays = strays::beside(&missing)?;
+    if !strays.is_empty() {
+        say::step(format_args!(
+            "taking {} instead of the installed version, which no configured source has and which would have to go",
+            strays.join(" ")
+        ));
+        install.arg("--allow-downgrades").args(&strays);
+    }
     let _idle = services::Idle::over(&missing)?;
     command::run(&mut install).with_context(|| {
         format!("cannot install {list} ({why})\nwhen the cause is mended, run: {by_hand}")
