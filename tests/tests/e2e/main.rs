@@ -26,6 +26,7 @@
 //! | `class_limits` | so many connections of a source abroad pass, and what becomes of more |
 //! | `carriers` | the class as those behind the gate see it: skb mark and DSCP |
 //! | `evasion` | what somebody with root on an access line could send instead |
+//! | `pages` | the pages that show commands: what they print in the lab is what the page says |
 //! | `bad_input` | everything that has to be refused, with the kernel left as it was |
 //!
 //! Labs of several processes run side by side (`shares`). A trial needs root, and `GATE_BIN` and `GATE_MMDB` from `cargo xtask test`. Where these are missing it is reported
@@ -52,6 +53,7 @@ mod faults;
 mod interfaces;
 mod lab;
 mod matrix;
+mod pages;
 mod promises;
 mod readers;
 mod recovery;
@@ -107,6 +109,7 @@ fn main() -> ExitCode {
         evasion::trials(&found),
         bad_input::trials(&found),
         faults::trials(&found),
+        pages::trials(&found),
     ];
     shares::run(arguments, trials.into_iter().flatten().collect())
 }
