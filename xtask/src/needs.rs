@@ -139,6 +139,12 @@ const NEEDS: &[Need] = &[
         why: "scans the lab as attackers would",
     },
     Need {
+        command: "curl",
+        package: "curl",
+        groups: &[Group::Lab],
+        why: "asks for metrics as the pages show it",
+    },
+    Need {
         command: "postfix",
         package: "postfix",
         groups: &[Group::Mail],

@@ -6,7 +6,8 @@
 //! |---|---|
 //! | `<!-- lab: begin -->` | a new lab with `tests/fixtures/pages` as `/etc/gate`, and its daemon |
 //! | `<!-- lab: begin without daemon -->` | the same, and nobody has started the gate |
-//! | `<!-- lab: connect WHO WHO PORT [COUNT] -->` | connections by IPv4, by the names of the lab's namespaces |
+//! | `<!-- lab: connect WHO WHO PORT COUNT -->` | connections by IPv4, one after the other, by the names of the lab's namespaces |
+//! | `<!-- lab: meanwhile WHO WHO PORT COUNT -->` | the same, while the next block rehearses |
 //! | `<!-- lab: run COMMAND -->` | a command that is not shown |
 //! | `<!-- lab: stop -->`, `<!-- lab: start -->` | the daemon ends, or starts |
 //! | `<!-- lab: machine: REASON -->` | what the next block prints depends on the machine: it is run, and not compared |
@@ -16,20 +17,26 @@ mod page;
 mod plain;
 mod world;
 
-use std::{env, fs, path::Path};
+use std::{env, fs, mem, panic::resume_unwind, path::Path, thread};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use gate_tests::residue::Watch;
 use libtest_mimic::Trial;
 
 use self::{
-    page::{Block, Page, Piece, Step, Treat},
+    page::{Block, Connections, Page, Piece, Step, Treat},
     world::World,
 };
 use crate::bench::{Found, Tools};
 
 /// The pages, below the root of the repository.
-const PAGES: [&str; 3] = ["docs/explain.md", "docs/doctor.md", "docs/operations.md"];
+const PAGES: [&str; 5] = [
+    "README.md",
+    "docs/explain.md",
+    "docs/doctor.md",
+    "docs/metrics.md",
+    "docs/operations.md",
+];
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     let mut trials = vec![
@@ -81,6 +88,8 @@ struct Walk {
     world: Option<World>,
     /// How the next block is to be taken.
     treat: Treat,
+    /// What goes on while it rehearses.
+    meanwhile: Vec<Connections>,
     faults: Vec<String>,
 }
 
@@ -96,12 +105,8 @@ impl Walk {
                 }
             }
             Step::Treat(treat) => self.treat = *treat,
-            Step::Connect {
-                from,
-                to,
-                port,
-                count,
-            } => self.world()?.connect(from, to, *port, *count)?,
+            Step::Connect(connections) => self.world()?.connect(connections)?,
+            Step::Meanwhile(connections) => self.meanwhile.push(connections.clone()),
             Step::Run(command) => self.world()?.run(command)?,
             Step::Start => self.world()?.start()?,
             Step::Stop => self.world()?.stop()?,
@@ -110,7 +115,8 @@ impl Walk {
     }
 
     fn block(&mut self, block: &mut Block) -> Result<()> {
-        let treat = std::mem::take(&mut self.treat);
+        let treat = mem::take(&mut self.treat);
+        let meanwhile = mem::take(&mut self.meanwhile);
         if treat == Treat::NotRun {
             return Ok(());
         }
@@ -118,7 +124,14 @@ impl Walk {
             let Some(world) = &self.world else {
                 bail!("{:?} comes before any <!-- lab: begin -->", shown.command);
             };
-            let printed = world.output(&shown.command)?;
+            let printed = thread::scope(|scope| {
+                let traffic = scope.spawn(|| world.rehearsed(&meanwhile));
+                let printed = world.output(&shown.command)?;
+                traffic
+                    .join()
+                    .unwrap_or_else(|panic| resume_unwind(panic))?;
+                anyhow::Ok(printed)
+            })?;
             if treat == Treat::Compared {
                 self.faults.extend(shown.compare(&printed));
             }

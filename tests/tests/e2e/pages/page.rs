@@ -28,15 +28,21 @@ pub(super) enum Step {
         daemon: bool,
     },
     Treat(Treat),
-    Connect {
-        from: String,
-        to: String,
-        port: u16,
-        count: u32,
-    },
+    Connect(Connections),
+    /// The same, while the next block rehearses.
+    Meanwhile(Connections),
     Run(String),
     Start,
     Stop,
+}
+
+/// Connections by IPv4, one after the other.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Connections {
+    pub(super) from: String,
+    pub(super) to: String,
+    pub(super) port: u16,
+    pub(super) count: u32,
 }
 
 /// How a block is taken.
@@ -120,14 +126,19 @@ impl Step {
             ["begin", "without", "daemon"] => Self::Begin { daemon: false },
             ["start"] => Self::Start,
             ["stop"] => Self::Stop,
-            ["connect", from, to, port] => Self::connect(from, to, port, "1")?,
-            ["connect", from, to, port, count] => Self::connect(from, to, port, count)?,
+            ["connect", ref ends @ ..] => Self::Connect(Connections::read(ends)?),
+            ["meanwhile", ref ends @ ..] => Self::Meanwhile(Connections::read(ends)?),
             _ => bail!("no such step"),
         })
     }
+}
 
-    fn connect(from: &str, to: &str, port: &str, count: &str) -> Result<Self> {
-        Ok(Self::Connect {
+impl Connections {
+    fn read(words: &[&str]) -> Result<Self> {
+        let [from, to, port, count] = *words else {
+            bail!("who to whom, which port, and how often?");
+        };
+        Ok(Self {
             from: from.to_owned(),
             to: to.to_owned(),
             port: port.parse()?,
@@ -252,7 +263,7 @@ pub(super) fn kept() -> Result<()> {
         "{:?}",
         status.printed
     );
-    ensure!(Step::read("connect home peer 25 x").is_err());
+    ensure!(Step::read("connect home peer 25").is_err());
     ensure!(Page::read("<!-- lab: dance -->\n").is_err());
     Ok(())
 }

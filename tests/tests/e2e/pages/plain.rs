@@ -3,8 +3,19 @@
 use anyhow::{Result, ensure};
 
 /// Words for amounts that are never twice the same.
-const UNITS: [&str; 11] = [
-    "B", "KiB", "MiB", "GiB", "d", "days", "h", "min", "s", "seconds", "ms",
+const UNITS: [&str; 12] = [
+    "B",
+    "KiB",
+    "MiB",
+    "GiB",
+    "d",
+    "days",
+    "h",
+    "min",
+    "s",
+    "seconds",
+    "ms",
+    "instructions",
 ];
 /// Words that a number follows which the kernel gave.
 const NUMBERED: [&str; 4] = ["id", "process", "(process", "program"];

@@ -16,9 +16,11 @@ use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
     gate::Daemon,
+    interrupt,
     lab::{Family, Lab, Who},
 };
 
+use super::page::Connections;
 use crate::bench::Tools;
 
 /// What becomes `/etc/gate`.
@@ -36,12 +38,15 @@ mount -t tmpfs -o mode=755 gate /run
 mount -t bpf bpf /sys/fs/bpf
 chmod 700 /sys/fs/bpf
 rm -rf /etc/gate
-mkdir -p /etc/gate /var/lib/GeoIP
+mkdir -p /etc/gate /var/lib/gate /var/lib/GeoIP
 cp -r "$2/." /etc/gate
 cp "$3" /var/lib/GeoIP/dbip-country-lite.mmdb
 echo ready
 exec cat
 "#;
+
+/// What every shell begins with. Who asks is `SUDO_USER`, also where a person logged in to run the tests (`loginuid`, proc(5)).
+const SHELL: &str = "cd /etc/gate\n{ echo 4294967295 > /proc/self/loginuid; } 2> /dev/null\n";
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -101,11 +106,28 @@ impl World {
         exec::tool(&mut self.shell(command), "").map(drop)
     }
 
-    pub(super) fn connect(&self, from: &str, to: &str, port: u16, count: u32) -> Result<()> {
-        for _ in 0..count {
-            self.lab.connect(who(from)?, who(to)?, Family::V4, port)?;
+    pub(super) fn connect(&self, connections: &Connections) -> Result<()> {
+        let Connections {
+            from,
+            to,
+            port,
+            count,
+        } = connections;
+        for _ in 0..*count {
+            self.lab.connect(who(from)?, who(to)?, Family::V4, *port)?;
         }
         Ok(())
+    }
+
+    /// These connections, once a configuration is rehearsed.
+    pub(super) fn rehearsed(&self, connections: &[Connections]) -> Result<()> {
+        if connections.is_empty() {
+            return Ok(());
+        }
+        interrupt::wait_until(PATIENCE, || {
+            self.run("gate status | grep -q '^rehearsal'").is_ok()
+        })?;
+        connections.iter().try_for_each(|it| self.connect(it))
     }
 
     /// A shell where the gate is installed.
@@ -113,14 +135,9 @@ impl World {
         let mut command = Command::new("nsenter");
         command
             .arg(format!("--target={}", self.holder.child.id()))
-            .args([
-                "--mount",
-                "--net",
-                "sh",
-                "-c",
-                &format!("cd /etc/gate\n{script}"),
-            ])
+            .args(["--mount", "--net", "sh", "-c", &format!("{SHELL}{script}")])
             .env("PATH", path(&self.lab))
+            .env("SUDO_USER", "miyu")
             .env_remove("RUNTIME_DIRECTORY");
         command
     }
