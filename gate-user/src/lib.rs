@@ -13,6 +13,7 @@ pub mod check;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod databases;
 pub mod detach;
 pub mod diff;
 pub mod doctor;

@@ -4,11 +4,16 @@
 //! |---|---|
 //! | `maxmind` | MaxMind's own test databases: each is read as its source says, or refused |
 //! | `real` | real databases: every network and a million addresses, against the library's own look-up |
+//! | `moves` | the addresses that two real databases have in different countries |
 //!
 //! None of this needs a privilege. Trials whose database is not named by its environment variable are reported as ignored.
 
+#[path = "countries/library.rs"]
+mod library;
 #[path = "countries/maxmind.rs"]
 mod maxmind;
+#[path = "countries/moves.rs"]
+mod moves;
 #[path = "countries/real.rs"]
 mod real;
 
@@ -22,7 +27,7 @@ use libtest_mimic::Arguments;
 
 fn main() -> ExitCode {
     let arguments = Arguments::from_args();
-    let trials = [maxmind::trials(), real::trials()];
+    let trials = [maxmind::trials(), real::trials(), moves::trials()];
     libtest_mimic::run(&arguments, trials.into_iter().flatten().collect()).exit_code()
 }
 

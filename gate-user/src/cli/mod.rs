@@ -3,6 +3,7 @@
 mod daemon;
 mod exempt;
 mod explain;
+mod geoip;
 mod rehearse;
 mod replay;
 
@@ -135,6 +136,9 @@ enum Command {
     Status,
     /// Show how many packets got which verdict, by reason, pool, class, country and source
     Counters,
+    /// Look at country databases: what they are, and what another one would change
+    #[command(subcommand)]
+    Geoip(geoip::Command),
     /// Say what the gate knows about addresses: country, class, pool
     Lookup {
         /// The addresses
@@ -271,6 +275,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(status.exit())
         }
         Command::Counters => show(&report::counters(&pins)?, format),
+        Command::Geoip(command) => geoip::run(&pins, command, format),
         Command::Lookup { addresses, config } => {
             let view = match config {
                 Some(config) => planned(&config)?,

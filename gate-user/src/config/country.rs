@@ -48,6 +48,11 @@ pub(super) fn parse(text: &str) -> Result<Country, Fault> {
         .ok_or_else(|| unknown(text, &code))
 }
 
+/// Reads a country code of the command line; what is wrong, in one line.
+pub fn country_code(text: &str) -> Result<Country, String> {
+    parse(text).map_err(|fault| format!("{}: {}", fault.message, fault.hint))
+}
+
 fn unknown(text: &str, code: &str) -> Fault {
     let meant = MISTAKEN.iter().find(|(mistaken, _)| *mistaken == code);
     Fault::new(

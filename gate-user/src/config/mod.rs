@@ -76,6 +76,7 @@ pub use self::{
     words::{CountryField, Missing, Mode, Per, Stripped},
 };
 use crate::attach::Wanted;
+pub use country::country_code;
 
 /// Reads a text file; `std::fs::read_to_string`, or something in memory.
 pub type Reader<'a> = dyn Fn(&Path) -> io::Result<String> + 'a;

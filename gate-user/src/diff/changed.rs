@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
+    moved::{Countries, Move, Size, Sum, by_country},
     prefixes::prefixes,
     treatment::{Aspect, Treatment, Treatments},
 };
@@ -16,17 +17,6 @@ use crate::{
 
 /// How many groups of a section are listed; all are in its size.
 const GROUPS: usize = 200;
-/// The bits of an address behind its /64.
-const HOST_BITS: u32 = 64;
-
-/// How many addresses.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
-pub struct Size {
-    /// Addresses of IPv4.
-    pub v4_addresses: u64,
-    /// Networks of IPv6 with 64 bits in which there is an address.
-    pub v6_64s: u128,
-}
 
 /// Addresses that were treated in one way and will be in another.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -44,18 +34,6 @@ pub struct Group {
     pub prefixes: Vec<String>,
     /// How many prefixes are not listed.
     pub left_out: u64,
-}
-
-/// The addresses of a group that were found in one country and will be in another, or in the same.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Countries {
-    /// The country that they have; nothing for none.
-    pub before: Option<String>,
-    /// The country that they would have.
-    pub after: Option<String>,
-    /// How many there are. A /64 with addresses of several countries counts once in each.
-    #[serde(flatten)]
-    pub size: Size,
 }
 
 /// What differs in one respect.
@@ -126,8 +104,6 @@ pub(super) fn section(
 
 /// How addresses were treated, and how they would be.
 type Change = (Treatment, Treatment);
-/// The country that addresses have, and the one that they would have.
-type Move = (Option<String>, Option<String>);
 
 /// Groups in the making.
 struct Groups {
@@ -141,31 +117,6 @@ struct Counted {
     by_country: HashMap<Move, Sum>,
     prefixes: Vec<String>,
     left_out: u64,
-}
-
-/// A size that is added up from runs in the order of their addresses.
-#[derive(Default)]
-struct Sum {
-    size: Size,
-    /// The last /64 that was counted.
-    last_64: Option<u128>,
-}
-
-impl Sum {
-    fn add(&mut self, family: Family, first: u128, last: u128) {
-        match family {
-            Family::V4 => {
-                let addresses = (last >> 96) - (first >> 96) + 1;
-                self.size.v4_addresses += u64::try_from(addresses).unwrap_or(0);
-            }
-            Family::V6 => {
-                let (first, last) = (first >> HOST_BITS, last >> HOST_BITS);
-                let again = self.last_64 == Some(first);
-                self.size.v6_64s += last - first + 1 - u128::from(again);
-                self.last_64 = Some(last);
-            }
-        }
-    }
 }
 
 impl Groups {
@@ -232,22 +183,6 @@ impl Groups {
             left_out,
         }
     }
-}
-
-fn by_country(counted: HashMap<Move, Sum>) -> Vec<Countries> {
-    let mut countries: Vec<Countries> = counted
-        .into_iter()
-        .map(|((before, after), sum)| Countries {
-            before,
-            after,
-            size: sum.size,
-        })
-        .collect();
-    countries.sort_by(|a, b| {
-        let codes = |it: &Countries| (it.before.clone(), it.after.clone());
-        b.size.cmp(&a.size).then_with(|| codes(a).cmp(&codes(b)))
-    });
-    countries
 }
 
 #[cfg(test)]

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `treatment` | how a generation treats an address, in words |
 //! | `changed` | the addresses whose treatment differs, counted |
+//! | `moved` | how many addresses, and from which country to which |
 //! | `prefixes` | from runs of addresses to prefixes |
 //!
 //! Tables answer for both sides, those in force and those that the configuration would make, wherever an answer of either can change. So every address
 //! is looked at, and counts are exact.
 
 mod changed;
+pub(crate) mod moved;
 pub(crate) mod prefixes;
 mod text;
 mod treatment;
@@ -22,7 +24,8 @@ use serde::Serialize;
 
 use self::{changed::section, treatment::Aspect};
 pub use self::{
-    changed::{Countries, Group, Section, Size},
+    changed::{Group, Section},
+    moved::{Countries, Size},
     treatment::Treatment,
 };
 use crate::{

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::{Countries, Diff, Group, Section, Size};
+use super::{Diff, Group, Section};
 use crate::report::Report;
 
 /// How many countries of a group stand in the text.
@@ -90,46 +90,5 @@ impl Group {
             more => format!(" and {more} more"),
         };
         writeln!(out, "    {}{more}", prefixes.join(" "))
-    }
-}
-
-impl Countries {
-    /// `JP: 256 IPv4 addresses`
-    fn text(&self) -> String {
-        let Self {
-            before,
-            after,
-            size,
-        } = self;
-        let [from, to] = [before, after].map(|it| it.as_deref().unwrap_or("no country").to_owned());
-        let countries = if from == to {
-            from
-        } else {
-            format!("{from} to {to}")
-        };
-        format!("{countries}: {}", size.text())
-    }
-}
-
-impl Size {
-    /// `256 IPv4 addresses and 3 IPv6 /64s`
-    fn text(self) -> String {
-        let Self {
-            v4_addresses,
-            v6_64s,
-        } = self;
-        let v4 = match v4_addresses {
-            1 => "1 IPv4 address".to_owned(),
-            many => format!("{many} IPv4 addresses"),
-        };
-        let v6 = match v6_64s {
-            1 => "1 IPv6 /64".to_owned(),
-            many => format!("{many} IPv6 /64s"),
-        };
-        match (v4_addresses, v6_64s) {
-            (_, 0) => v4,
-            (0, _) => v6,
-            _ => format!("{v4} and {v6}"),
-        }
     }
 }

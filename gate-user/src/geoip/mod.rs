@@ -29,9 +29,9 @@ pub use error::{Cause, GeoipError};
 pub use special::TUNNELS;
 
 use crate::{
-    config::Geoip,
+    config::{CountryField, Geoip},
     generation::{CountryTable, ListError, manifest::Database},
-    table::Runs,
+    table::{Family, Runs},
 };
 use file::{Content, File};
 use record::Records;
@@ -153,6 +153,51 @@ impl Opened {
                 .map_err(GeoipError::at(&database.path))?;
         }
         Ok(())
+    }
+}
+
+/// One database by itself, which may know one family only.
+#[derive(Debug)]
+pub struct Single {
+    /// What it is.
+    pub database: Database,
+    /// Its countries: numbers of runs are those of [`Country`].
+    pub runs: Runs,
+    /// The words that its provider's licence asks for.
+    pub attribution: Option<&'static str>,
+}
+
+impl Single {
+    /// Reads the file at `path` from end to end, unless `cancelled`.
+    pub fn read(
+        path: &Path,
+        field: CountryField,
+        progress: &mut dyn FnMut(&Path, usize),
+        cancelled: Cancelled<'_>,
+    ) -> Result<Self, GeoipError> {
+        let content = File::open(path, field).and_then(|it| it.read(progress, cancelled));
+        let Content {
+            database, v4, v6, ..
+        } = content.map_err(GeoipError::at(path))?;
+        Ok(Self {
+            attribution: known_attribution(&database.kind),
+            runs: Runs::new(v4, v6),
+            database,
+        })
+    }
+
+    /// Whether it has a country for any address of `family`.
+    #[must_use]
+    pub fn knows(&self, family: Family) -> bool {
+        let Database {
+            networks_v4,
+            networks_v6,
+            ..
+        } = self.database;
+        match family {
+            Family::V4 => networks_v4 > 0,
+            Family::V6 => networks_v6 > 0,
+        }
     }
 }
 

@@ -1,43 +1,24 @@
 //! Real databases: nothing that the gate says about an address differs from what the library says about it.
 
 use std::{
-    collections::HashMap,
-    env, fs,
+    env,
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
     path::Path,
 };
 
 use anyhow::{Context as _, Result, ensure};
-use gate_common::Country;
 use gate_user::geoip::Opened;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use libtest_mimic::Trial;
-use maxminddb::{PathElement, Reader, WithinOptions};
+use maxminddb::WithinOptions;
+
+use super::library::{Library, Random};
 
 /// The databases, by the variables that name them.
 const DATABASES: [(&str, &str); 2] = [("dbip", "GATE_MMDB"), ("iptoasn", "GATE_MMDB_IPTOASN")];
 
 /// How many addresses of each family are looked up at random.
 const RANDOM: usize = 1_000_000;
-
-/// What a database is not asked about, as the configuration's page has it.
-const HOLES: [&str; 15] = [
-    "10.0.0.0/8",
-    "100.64.0.0/10",
-    "127.0.0.0/8",
-    "169.254.0.0/16",
-    "172.16.0.0/12",
-    "192.168.0.0/16",
-    "224.0.0.0/4",
-    "::/96",
-    "64:ff9b::/96",
-    "64:ff9b:1::/48",
-    "2001::/32",
-    "2002::/16",
-    "fc00::/7",
-    "fe80::/10",
-    "ff00::/8",
-];
 
 pub(super) fn trials() -> Vec<Trial> {
     let trial = |(name, variable): (&str, &'static str)| {
@@ -64,18 +45,15 @@ fn exact(path: &Path) -> Result<()> {
 /// The gate's answers beside those of the library.
 struct Comparison<'a> {
     opened: &'a Opened,
-    reader: Reader<Vec<u8>>,
+    library: Library,
     networks: Vec<IpNet>,
-    /// The first and the last address of each.
-    holes: Vec<(IpAddr, IpAddr)>,
-    /// By the record's place in the file.
-    records: HashMap<usize, Country>,
 }
 
 impl<'a> Comparison<'a> {
     fn new(path: &Path, opened: &'a Opened) -> Result<Self> {
-        let reader = Reader::from_source(fs::read(path)?)?;
-        let networks = reader
+        let library = Library::open(path)?;
+        let networks = library
+            .reader
             .networks(WithinOptions::default())?
             .map(|found| {
                 let network = found?.network()?;
@@ -84,16 +62,8 @@ impl<'a> Comparison<'a> {
             .collect::<Result<Vec<_>>>()?;
         Ok(Self {
             opened,
+            library,
             networks,
-            reader,
-            holes: HOLES
-                .iter()
-                .map(|it| {
-                    let net: IpNet = it.parse()?;
-                    Ok((net.network(), net.broadcast()))
-                })
-                .collect::<Result<Vec<_>>>()?,
-            records: HashMap::new(),
         })
     }
 
@@ -102,32 +72,13 @@ impl<'a> Comparison<'a> {
         if matches!(addr, IpAddr::V6(v6) if v6.to_ipv4_mapped().is_some()) {
             return Ok(());
         }
-        let expected = self.country(addr)?;
+        let expected = self.library.country(addr)?;
         let found = self.opened.countries().table.country(addr.into());
         ensure!(
             found == expected,
             "{addr}: {found:?} instead of {expected:?}"
         );
         Ok(())
-    }
-
-    /// What the library says, or nothing where it is not asked.
-    fn country(&mut self, addr: IpAddr) -> Result<Country> {
-        let is_in = |hole: &(IpAddr, IpAddr)| hole.0 <= addr && addr <= hole.1;
-        if self.holes.iter().any(is_in) {
-            return Ok(Country::NONE);
-        }
-        let found = self.reader.lookup(addr)?;
-        let Some(offset) = found.offset() else {
-            return Ok(Country::NONE);
-        };
-        if let Some(country) = self.records.get(&offset) {
-            return Ok(*country);
-        }
-        let code: Option<&str> = found.decode_path(&[PathElement::Key("country_code")])?;
-        let country = code.and_then(Country::from_code).unwrap_or(Country::NONE);
-        self.records.insert(offset, country);
-        Ok(country)
     }
 
     /// The first and the last address of every network, and those beside them.
@@ -194,31 +145,4 @@ fn neighbour(addr: IpAddr, step: i8) -> Option<IpAddr> {
             Ipv6Addr::from_bits(addr.to_bits().checked_add_signed(step.into())?).into()
         }
     })
-}
-
-/// `SplitMix64`, the same numbers in every run.
-struct Random(u64);
-
-impl Random {
-    fn word(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = self.0;
-        word = (word ^ (word >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        word ^ (word >> 31)
-    }
-
-    fn bits(&mut self) -> u128 {
-        (u128::from(self.word()) << 64) | u128::from(self.word())
-    }
-
-    fn narrow(&mut self) -> u32 {
-        let [a, b, c, d, ..] = self.word().to_be_bytes();
-        u32::from_be_bytes([a, b, c, d])
-    }
-
-    fn pick<T: Copy>(&mut self, all: &[T]) -> Option<T> {
-        let index = self.word().checked_rem(u64::try_from(all.len()).ok()?)?;
-        all.get(usize::try_from(index).ok()?).copied()
-    }
 }
