@@ -18,6 +18,7 @@ use crate::{
     rehearse::RehearseError,
     replay::ReplayError,
     tags::TagError,
+    top::TopError,
 };
 
 /// The exit codes of every command.
@@ -92,6 +93,9 @@ pub enum Error {
     /// A capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// There is nothing to draw on.
+    #[error(transparent)]
+    Top(#[from] TopError),
     /// There is no generation to go back to.
     #[error("{pins}: no generation is kept that generation {generation} could be rolled back to", pins = pins.display())]
     NoWayBack {
@@ -224,6 +228,7 @@ impl Error {
             | Self::Attach(_)
             | Self::Mark(_)
             | Self::Control(_)
+            | Self::Top(_)
             | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
@@ -261,6 +266,7 @@ impl Error {
             Self::Replay(error) => Some(error.hint()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),
+            Self::Top(error) => Some(error.hint().to_owned()),
             Self::NoDaemon { config, .. } => Some(format!(
                 "start one with `gate run --config {}`",
                 config

@@ -48,6 +48,7 @@ pub mod run;
 pub mod sys;
 pub mod table;
 pub mod tags;
+pub mod top;
 pub mod view;
 pub mod watch;
 

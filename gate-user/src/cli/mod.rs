@@ -19,6 +19,7 @@ use gate_user::{
     object, person,
     pins::Pins,
     report::{self, Endpoint, Report},
+    top,
     view::View,
 };
 use jiff::Timestamp;
@@ -136,6 +137,12 @@ enum Command {
     Status,
     /// Show how many packets got which verdict, by reason, pool, class, country and source
     Counters,
+    /// Show what the gate does, live, on a terminal
+    Top {
+        /// How often to look: 1s, 10s, 1m
+        #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
+        interval: Span,
+    },
     /// Look at country databases: what they are, and what another one would change
     #[command(subcommand)]
     Geoip(geoip::Command),
@@ -275,6 +282,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(status.exit())
         }
         Command::Counters => show(&report::counters(&pins)?, format),
+        Command::Top {
+            interval: Span(interval),
+        } => {
+            top::top(&pins, interval).map_err(Error::from)?;
+            Ok(Exit::Ok)
+        }
         Command::Geoip(command) => geoip::run(&pins, command, format),
         Command::Lookup { addresses, config } => {
             let view = match config {
@@ -317,6 +330,15 @@ fn confirm_time(text: &str) -> Result<Span, String> {
         Ok(span)
     } else {
         Err("is not from 10 seconds to 24 hours".to_owned())
+    }
+}
+
+fn interval(text: &str) -> Result<Span, String> {
+    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
+    if (1..=60 * 60).contains(&span.0.as_secs()) {
+        Ok(span)
+    } else {
+        Err("is not from a second to an hour".to_owned())
     }
 }
 

@@ -14,6 +14,7 @@
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
 //! | `exempt` | one customer's port 25 opened and closed, and what that outlives |
 //! | `reports` | what the commands that only read say, held against other witnesses |
+//! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
 //! | `rehearse` | a configuration beside what is in force, with real packets |
@@ -65,6 +66,7 @@ mod rules;
 mod shares;
 mod swap;
 mod throttle;
+mod top;
 mod unsent;
 mod wayback;
 
@@ -95,6 +97,7 @@ fn main() -> ExitCode {
         exempt::trials(&found),
         explain::trials(&found),
         matrix::trials(&found),
+        top::trials(&found),
         diff::trials(&found),
         doctor::trials(&found),
         rehearse::trials(&found),

@@ -81,7 +81,14 @@ impl Verdicts {
         self.named().map(|(_, packets)| packets.to_string())
     }
 
-    pub(super) fn all(&self) -> u64 {
+    /// Adds packets of a verdict by its name.
+    pub(crate) fn count(&mut self, verdict: &str, packets: u64) {
+        if let Some(verdict) = Verdict::ALL.iter().find(|it| it.name() == verdict) {
+            *self.of(*verdict) += packets;
+        }
+    }
+
+    pub(crate) fn all(&self) -> u64 {
         self.named().iter().map(|(_, packets)| packets).sum()
     }
 
