@@ -22,6 +22,8 @@ const OVERVIEW: (u16, u16) = (78, 20);
 const HISTORY: usize = 300;
 /// How wide a column of numbers is.
 const NUMBER: u16 = 9;
+/// How wide one of names is, which a line of a narrow screen shares with the numbers.
+const NAME: Constraint = Constraint::Max(24);
 
 /// What somebody chose to see, and what was.
 pub(super) struct Screen {
@@ -112,11 +114,11 @@ impl Screen {
         } else if fits(area, LISTS) {
             self.lists(rates, fits(area, OVERVIEW), rest, frame);
         }
-        let foot_text = if rates.attribution.is_empty() {
-            KEYS.to_owned()
-        } else {
-            format!("{KEYS}  {}", rates.attribution.join(" "))
-        };
+        // Licences ask for their words, and help has all keys.
+        let attribution = rates.attribution.join(" ");
+        let narrow = usize::from(area.width) < KEYS.len() + 2 + attribution.len();
+        let keys = if narrow { FEW_KEYS } else { KEYS };
+        let foot_text = format!("{keys}  {attribution}");
         frame.render_widget(Paragraph::new(foot_text).style(dim()), foot);
     }
 
@@ -186,8 +188,9 @@ impl Screen {
             frame.render_widget(curve, above);
         }
         if overview {
-            let halves: [Rect; 2] =
-                Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)]).areas(middle);
+            let halves: [Rect; 2] = Layout::horizontal([Constraint::Fill(1), Constraint::Fill(1)])
+                .spacing(3)
+                .areas(middle);
             for (kind, half) in others.into_iter().zip(halves) {
                 if let Some(list) = list(kind) {
                     draw_small(list, half, frame);
@@ -221,7 +224,7 @@ impl Screen {
             };
             numbers_row(row.name.clone(), numbers)
         });
-        let widths = std::iter::once(Constraint::Min(16)).chain([Constraint::Length(NUMBER); 5]);
+        let widths = std::iter::once(NAME).chain([Constraint::Length(NUMBER); 5]);
         let header = numbers_header(header);
         let table = Table::new(rows, widths)
             .header(header)
@@ -231,6 +234,7 @@ impl Screen {
 }
 
 const KEYS: &str = "q end  Tab list  t totals  p pause  ? help";
+const FEW_KEYS: &str = "q end  ? help";
 const HELP: &str = "\
 Tab, arrows, 1 to 6   another list: sources, countries, classes, pools, interfaces, reasons
 up, down, page        rows further down
@@ -272,7 +276,7 @@ fn draw_totals(rates: &Rates, area: Rect, frame: &mut Frame<'_>) {
             rates.all.packets.named().map(|(_, packets)| short(packets)),
         ),
     ];
-    let widths = std::iter::once(Constraint::Min(10)).chain([Constraint::Length(NUMBER); 5]);
+    let widths = std::iter::once(NAME).chain([Constraint::Length(NUMBER); 5]);
     let header = numbers_header(std::iter::once("packets").chain(headings));
     frame.render_widget(Table::new(rows, widths).header(header), area);
 }
@@ -449,6 +453,7 @@ mod tests {
             "sources (40), packets a second",
             "sources 0",
             "q end",
+            "by somebody",
         ] {
             assert!(page.contains(text), "{text}: {page}");
         }

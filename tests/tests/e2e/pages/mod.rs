@@ -30,10 +30,11 @@ use self::{
 use crate::bench::{Found, Tools};
 
 /// The pages, below the root of the repository.
-const PAGES: [&str; 5] = [
+const PAGES: [&str; 6] = [
     "README.md",
     "docs/explain.md",
     "docs/doctor.md",
+    "docs/look.md",
     "docs/metrics.md",
     "docs/operations.md",
 ];
