@@ -13,13 +13,15 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, doctor, load,
+    check, control, detach, diff, doctor, forget, load,
     matrix::{self, Language, Style},
     object, person,
     pins::Pins,
+    privacy,
     report::{self, Endpoint, Report},
     view::View,
 };
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 /// Connection gate for ISPs: outbound port 25 blocking and country classes for submission, in XDP.
@@ -134,7 +136,13 @@ enum Command {
     /// Say what is in force, and what is wrong with it
     Status,
     /// Show how many packets got which verdict, by reason, pool, class, country and source
-    Counters,
+    Counters {
+        /// Delete what is known of the sources in this prefix, or that have it; `0.0.0.0/0` and `::/0` are all
+        #[arg(long, value_name = "PREFIX")]
+        forget: Option<IpNet>,
+    },
+    /// Say what is kept of whom, where, for how long, and who can read it
+    Privacy,
     /// Say what the gate knows about addresses: country, class, pool
     Lookup {
         /// The addresses
@@ -270,7 +278,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&status, format)?;
             Ok(status.exit())
         }
-        Command::Counters => show(&report::counters(&pins)?, format),
+        Command::Counters { forget: None } => show(&report::counters(&pins)?, format),
+        Command::Counters {
+            forget: Some(prefix),
+        } => show(&forget::forget(&pins, prefix)?, format),
+        Command::Privacy => show(&privacy::privacy(&pins)?, format),
         Command::Lookup { addresses, config } => {
             let view = match config {
                 Some(config) => planned(&config)?,

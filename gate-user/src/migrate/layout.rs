@@ -88,6 +88,7 @@ fn subjects(map: &str) -> Option<&'static [&'static str]> {
         // By the letters of the country: the number of entries is all there is to know.
         maps::COUNTRIES => &[],
         maps::SOURCES => &["Addr", "Source", "SourceSet", "verdict"],
+        maps::EXPIRED => &["Packets"],
         maps::FLOWS => &["Addr", "FlowKey", "FlowTag"],
         maps::ANSWERS => &["answered"],
         maps::SHOWN => &["shown"],
@@ -106,6 +107,7 @@ pub(super) fn loses(map: &str) -> &'static str {
         maps::COUNTERS => "counts of pools, prefixes, relays, classes and interfaces",
         maps::COUNTRIES => "counts of countries",
         maps::SOURCES => "counts of sources",
+        maps::EXPIRED => "counts of sources that expired",
         maps::FLOWS => "tags of connections",
         maps::ANSWERS => "counts of answers",
         maps::SHOWN => "counts of tags shown",
