@@ -16,6 +16,7 @@
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
+//! | `privacy` | what is kept of whom and for how long, and that where subscribers connect to is kept nowhere |
 //! | `rehearse` | a configuration beside what is in force, with real packets |
 //! | `diff` | what a configuration would change, before it does |
 //! | `doctor` | what `gate doctor` finds, what mends it, the rules for the boot window, and bridges |
@@ -52,6 +53,7 @@ mod faults;
 mod interfaces;
 mod lab;
 mod matrix;
+mod privacy;
 mod promises;
 mod readers;
 mod recovery;
@@ -93,6 +95,7 @@ fn main() -> ExitCode {
         exempt::trials(&found),
         explain::trials(&found),
         matrix::trials(&found),
+        privacy::trials(&found),
         diff::trials(&found),
         doctor::trials(&found),
         rehearse::trials(&found),

@@ -161,7 +161,15 @@ fn expected(counters: &Value) -> Result<Samples> {
             format!("gate_source_other_packets{{verdict=\"{verdict}\"}}"),
             &counters["sources"]["other"][verdict],
         )?;
+        add(
+            format!("gate_source_expired_packets_total{{verdict=\"{verdict}\"}}"),
+            &counters["sources"]["expired"][verdict],
+        )?;
     }
+    add(
+        "gate_source_retention_seconds".to_owned(),
+        &counters["sources"]["retention_seconds"],
+    )?;
     Ok(series)
 }
 

@@ -240,7 +240,10 @@ mod tests {
         // At the second look it is nobody's.
         let again = delete::<Source>(&words, &found.busy, |_| false, |_| ());
         assert_eq!(again, Deleted::default());
-        assert_eq!(ways(&words), [stays, Source::default(), free, free]);
+        assert_eq!(
+            ways(&words),
+            [stays, Source::default(), free, Source::default()]
+        );
     }
 
     /// A program counts in the way, and makes it anew where it is gone, as fast as it can: each packet is in an entry, or was deleted, or fell between
