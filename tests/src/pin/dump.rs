@@ -14,8 +14,6 @@ const MAP_LOOKUP: libc::c_long = 1;
 const MAP_NEXT_KEY: libc::c_long = 4;
 /// `BPF_MAP_TYPE_*` whose elements have a value for each CPU: hash, array, least recently used.
 const PER_CPU: [u32; 3] = [5, 6, 10];
-/// More than any machine has that this runs on: the kernel writes as many values as it has CPUs.
-const CPUS: usize = 512;
 
 #[repr(C)]
 struct Element {
@@ -37,7 +35,7 @@ pub fn dump(path: &Path) -> Result<Vec<u8>> {
     let key_size = size("key_size:")? as usize;
     let mut value_size = size("value_size:")? as usize;
     if PER_CPU.contains(&kind) {
-        value_size = value_size.next_multiple_of(8) * CPUS;
+        value_size = value_size.next_multiple_of(8) * possible_cpus()?;
     }
     let mut dumped = Vec::new();
     let mut key: Option<Vec<u8>> = None;
@@ -62,6 +60,16 @@ pub fn dump(path: &Path) -> Result<Vec<u8>> {
         }
         key = Some(next);
     }
+}
+
+/// For how many CPUs the kernel writes a value: one more than the number of the last one, of `0-3` or `0`.
+fn possible_cpus() -> Result<usize> {
+    let list = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
+    let last: usize = last
+        .parse()
+        .with_context(|| format!("which CPUs are {list}"))?;
+    Ok(last + 1)
 }
 
 fn element(map: &OwnedFd, number: libc::c_long, key: u64, value: &mut [u8]) -> io::Result<()> {
