@@ -347,6 +347,13 @@ fn others(pins: &Pins) -> Result<Vec<Other>, Error> {
     Ok(others)
 }
 
+/// What a build for debugging can be asked for.
+#[cfg(feature = "log")]
+const LOG_PACKETS: &str =
+    ", but with `gate run --log-packets`, which logs both addresses of each packet that is judged";
+#[cfg(not(feature = "log"))]
+const LOG_PACKETS: &str = "";
+
 fn elsewhere(manifest: &Manifest) -> Vec<Elsewhere> {
     let metrics = &manifest.metrics;
     let listen = metrics.listen.iter().map(ToString::to_string);
@@ -368,7 +375,9 @@ fn elsewhere(manifest: &Manifest) -> Vec<Elsewhere> {
         ("metrics", told),
         (
             "log of the daemon",
-            "no address of a packet; names of files, prefixes that the configuration or a person named, who asked".to_owned(),
+            format!(
+                "no address of a packet{LOG_PACKETS}; names of files, prefixes that the configuration or a person named, who asked"
+            ),
         ),
         (
             "control socket",

@@ -78,7 +78,7 @@ fn store(kept: &Kept, out: &mut dyn io::Write) -> io::Result<()> {
         let over = if *over == 0 {
             String::new()
         } else {
-            format!("; {over} more are over and not deleted yet")
+            format!("; {over} over and not deleted yet")
         };
         writeln!(out, "  now      {entries}{since}{over}")?;
     }
