@@ -73,19 +73,18 @@ impl Sweeper {
             return Ok(0);
         }
         let known = self.policy.take().filter(|(of, ..)| *of == number);
-        let (_, counters, settings) = match known {
-            Some(policy) => self.policy.insert(policy),
-            None => {
-                let (of, counters, settings) = view::with_current(pins, |directory| {
-                    let manifest = kernel::manifest(directory)?;
-                    Ok((
-                        manifest.number,
-                        manifest.counters,
-                        view::settings(directory)?,
-                    ))
-                })?;
-                self.policy.insert((of, counters, Box::new(settings)))
-            }
+        let (_, counters, settings) = if let Some(policy) = known {
+            self.policy.insert(policy)
+        } else {
+            let (of, counters, settings) = view::with_current(pins, |directory| {
+                let manifest = kernel::manifest(directory)?;
+                Ok((
+                    manifest.number,
+                    manifest.counters,
+                    view::settings(directory)?,
+                ))
+            })?;
+            self.policy.insert((of, counters, Box::new(settings)))
         };
         let now = now_ns()?;
         let sources = maps.delete_sources(&self.busy_sources, |key, source| {

@@ -71,7 +71,7 @@ fn between(before: &View, after: &View, at: Timestamp, listed: usize) -> Diff {
         (Some(old), Some(new)) => {
             let mut keys = settings(old, new);
             let retention = |it: &View| it.manifest.counters.retention;
-            if retention(&before) != retention(&after) {
+            if retention(before) != retention(after) {
                 keys.push("counters.retention");
             }
             keys

@@ -95,11 +95,10 @@ pub(super) fn carried() -> impl Iterator<Item = &'static str> {
 fn subjects(map: &str) -> Option<&'static [&'static str]> {
     Some(match map {
         maps::TOTALS => &["verdict", "reason"],
-        maps::COUNTERS => &["Packets"],
+        maps::COUNTERS | maps::EXPIRED => &["Packets"],
         // By the letters of the country: the number of entries is all there is to know.
         maps::COUNTRIES => &[],
         maps::SOURCES => &["Addr", "Source", "SourceSet", "verdict"],
-        maps::EXPIRED => &["Packets"],
         maps::FLOWS => &["Addr", "FlowKey", "FlowTag"],
         maps::ANSWERS => &["answered"],
         maps::SHOWN => &["shown"],

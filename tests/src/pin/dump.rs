@@ -64,11 +64,15 @@ pub fn dump(path: &Path) -> Result<Vec<u8>> {
 
 /// For how many CPUs the kernel writes a value: one more than the number of the last one, of `0-3` or `0`.
 fn possible_cpus() -> Result<usize> {
-    let list = fs::read_to_string("/sys/devices/system/cpu/possible")?;
-    let last = list.trim().rsplit(['-', ',']).next().unwrap_or_default();
+    let possible = fs::read_to_string("/sys/devices/system/cpu/possible")?;
+    let last = possible
+        .trim()
+        .rsplit(['-', ','])
+        .next()
+        .unwrap_or_default();
     let last: usize = last
         .parse()
-        .with_context(|| format!("which CPUs are {list}"))?;
+        .with_context(|| format!("which CPUs are {possible}"))?;
     Ok(last + 1)
 }
 

@@ -219,7 +219,7 @@ mod tests {
     #[test]
     fn what_is_over_is_overwritten_and_all_else_stays() {
         let stays = source(LIVE | WARM | 1, 1, [1, 2, 3, 4]);
-        let goes = source(LIVE | 3 * WARM | 2, 2, [10, 20, 30, 40]);
+        let goes = source(LIVE | (3 * WARM) | 2, 2, [10, 20, 30, 40]);
         let free = source(0, 0, [0; 4]);
         let busy = source(Tag::BUSY.0, 2, [5; 4]);
         let words = table(&[stays, goes, free, busy]);
