@@ -157,19 +157,18 @@ fn expected(counters: &Value) -> Result<Samples> {
         }
     }
     for verdict in &VERDICTS[..4] {
-        add(
-            format!("gate_source_other_packets{{verdict=\"{verdict}\"}}"),
-            &counters["sources"]["other"][verdict],
-        )?;
-        add(
-            format!("gate_source_expired_packets_total{{verdict=\"{verdict}\"}}"),
-            &counters["sources"]["expired"][verdict],
-        )?;
+        for (name, key) in [
+            ("other_packets", "other"),
+            ("expired_packets_total", "expired"),
+        ] {
+            add(
+                format!("gate_source_{name}{{verdict=\"{verdict}\"}}"),
+                &counters["sources"][key][verdict],
+            )?;
+        }
     }
-    add(
-        "gate_source_retention_seconds".to_owned(),
-        &counters["sources"]["retention_seconds"],
-    )?;
+    let retention = &counters["sources"]["retention_seconds"];
+    add("gate_source_retention_seconds".to_owned(), retention)?;
     Ok(series)
 }
 
