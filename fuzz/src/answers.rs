@@ -108,7 +108,9 @@ fn tables(answer: Answer, [answer_v4, answer_v6]: [Addr; 2], within: bool) -> An
         dscp_all: 0,
         bleach: 0,
         shows: 0,
-        reserved: [0; 4],
+        kept_v4: 32,
+        kept_v6: 128,
+        reserved: [0; 2],
     };
     let restricted = Rule {
         policy: gate_common::Policy::Restrict as u8,

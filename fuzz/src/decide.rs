@@ -105,7 +105,9 @@ fn settings(u: &mut Unstructured<'_>) -> Result<Settings> {
         dscp_all: 0,
         bleach: 0,
         shows: 0,
-        reserved: [0; 4],
+        kept_v4: 32,
+        kept_v6: 128,
+        reserved: [0; 2],
     })
 }
 

@@ -30,7 +30,7 @@ pub use self::{
 };
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 6;
+pub const ABI_VERSION: u32 = 7;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
@@ -44,6 +44,9 @@ pub mod maps {
     pub const COUNTRIES: &str = "COUNTRIES";
     /// `ARRAY` of [`SOURCE_SETS`](super::SOURCE_SETS) times [`SourceSet`](super::SourceSet): packets by source.
     pub const SOURCES: &str = "SOURCES";
+    /// `ARRAY` of one [`Packets`](super::Packets): packets of sources whose entries were deleted, since their time was over or a person wanted it.
+    /// No program looks at it; whoever deletes adds to it as to memory.
+    pub const EXPIRED: &str = "EXPIRED";
     /// `LRU_HASH`, [`FlowTag`](super::FlowTag) by [`FlowKey`](super::FlowKey): the class of submission connections.
     pub const FLOWS: &str = "FLOWS";
     /// `PERCPU_ARRAY`, `u64` by [`Answered`](crate::Answered): what came of answers to refused clients.
@@ -84,12 +87,13 @@ pub mod maps {
     pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
-    pub const STATES: [&str; 16] = [
+    pub const STATES: [&str; 17] = [
         STATE,
         TOTALS,
         COUNTERS,
         COUNTRIES,
         SOURCES,
+        EXPIRED,
         FLOWS,
         ANSWERS,
         SHOWN,

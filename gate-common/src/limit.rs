@@ -17,16 +17,24 @@ pub const TRIES: u32 = 8;
 /// was held up since, as those of virtual machines are, comes to the bucket with an older time than those that were there meanwhile.
 pub const SKEW_NS: u64 = 1_000_000_000;
 
+/// Whether the bucket `word` is as good as none at `now_ns`.
+///
+/// It is where it is full again. So it is where the word is further ahead than a bucket can be empty: it is from a limit with a longer burst, or a
+/// capture goes back in time. It starts anew rather than stay closed for as long as that limit, or until the old time comes round again.
+#[inline(always)]
+#[must_use]
+pub const fn is_spent(word: u64, now_ns: u64, limit: &Limit) -> bool {
+    word <= now_ns || word - now_ns > limit.burst_ns.saturating_add(SKEW_NS)
+}
+
 /// Takes one event out of the bucket `word` at `now_ns`: the bucket afterwards, or nothing if the event is over the limit.
 #[inline(always)]
 #[must_use]
 pub const fn take(word: u64, now_ns: u64, limit: &Limit) -> Option<u64> {
-    // A word further ahead than a bucket can be empty: it is from a limit with a longer burst, or a capture goes back in time. The bucket
-    // starts anew rather than stay closed for as long as that limit, or until the old time comes round again.
-    let busy = if word > now_ns && word - now_ns <= limit.burst_ns.saturating_add(SKEW_NS) {
-        word
-    } else {
+    let busy = if is_spent(word, now_ns, limit) {
         now_ns
+    } else {
+        word
     };
     let next = busy.saturating_add(limit.interval_ns);
     if next - now_ns <= limit.burst_ns {

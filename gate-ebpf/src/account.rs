@@ -20,13 +20,16 @@ use gate_common::{
 
 use crate::{maps, sets, words};
 
+/// How many bits of an address a source has, of IPv4 and of IPv6.
+pub(crate) type Lengths = (u8, u8);
+
 /// Counts a judged packet, and tags its connection if it got a class and does not hide its ports.
 #[inline(always)]
 pub(crate) fn count(
     flow: &mut Flow,
     decision: &Decision,
     generation: u32,
-    count_sources: bool,
+    kept: Option<Lengths>,
     monotonic_ns: u64,
 ) {
     bump(
@@ -47,8 +50,10 @@ pub(crate) fn count(
             tag(&raw mut *flow, decision, generation, monotonic_ns);
         }
     }
-    if count_sources && has_source(flow, decision) {
-        count_source(decision, monotonic_ns);
+    if let Some(kept) = kept
+        && has_source(flow, decision)
+    {
+        count_source(decision, kept, monotonic_ns);
     }
 }
 
@@ -82,11 +87,15 @@ fn count_object(counter: u32, decision: &Decision) {
 }
 
 #[inline(always)]
-fn count_source(decision: &Decision, monotonic_ns: u64) {
+fn count_source(decision: &Decision, kept: Lengths, monotonic_ns: u64) {
     let Some(role) = decision.role else {
         return;
     };
-    let lengths = (decision.source_v4, decision.source_v6);
+    // What is longer never gets into the map: limits go by the length of the pool, and know nothing of this one.
+    let lengths = (
+        decision.source_v4.min(kept.0),
+        decision.source_v6.min(kept.1),
+    );
     let SourceKey {
         address: Addr { hi, lo },
         v4_length,

@@ -193,13 +193,7 @@ unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -
     } else {
         PASS
     };
-    account::count(
-        flow,
-        &decision,
-        word.number(),
-        tables.counts_sources(),
-        monotonic_ns,
-    );
+    account::count(flow, &decision, word.number(), tables.kept(), monotonic_ns);
     let order = match decision.verdict {
         Verdict::Refused => answer::order(&decision, &tables, now.monotonic_ns),
         Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => shown,

@@ -43,6 +43,9 @@ pub(crate) static COUNTERS: PerCpuArray<Packets, { abi::COUNTERS as usize }> = P
 pub(crate) static COUNTRIES: PerCpuArray<u64, { Country::COUNT }> = PerCpuArray::new();
 #[btf_map]
 pub(crate) static SOURCES: Array<SourceSet, { abi::SOURCE_SETS as usize }, ALIGNED> = Array::new();
+/// For those who delete sources: the program never looks at it.
+#[btf_map]
+static EXPIRED: Array<Packets, 1, ALIGNED> = Array::new();
 #[btf_map]
 pub(crate) static FLOWS: LruHashMap<FlowKey, FlowTag, { abi::FLOWS as usize }> = LruHashMap::new();
 #[btf_map]

@@ -11,7 +11,7 @@ use gate_common::{
     table::{self, Line, Lines},
 };
 
-use crate::{limits, maps};
+use crate::{account::Lengths, limits, maps};
 
 /// The generation in one slot of the maps.
 pub(crate) struct Generation {
@@ -73,11 +73,12 @@ impl Generation {
         self.settings.is_some_and(|settings| settings.shows != 0)
     }
 
-    /// Whether the operator wants sources counted one by one.
+    /// How much of a source's address its entry has at most; none if the operator does not want sources counted one by one.
     #[inline(always)]
-    pub(crate) fn counts_sources(&self) -> bool {
+    pub(crate) fn kept(&self) -> Option<Lengths> {
         self.settings
-            .is_some_and(|settings| settings.count_sources != 0)
+            .filter(|settings| settings.count_sources != 0)
+            .map(|settings| (settings.kept_v4, settings.kept_v6))
     }
 }
 

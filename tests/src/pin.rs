@@ -2,6 +2,8 @@
 //!
 //! Straight from `bpf(2)` and `/proc/self/fdinfo`: neither the gate's own code nor its library is asked.
 
+mod dump;
+
 use std::{
     ffi::CString,
     fs, io,
@@ -14,6 +16,7 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
+pub use self::dump::dump;
 use crate::test_run;
 
 /// What is pinned somewhere.

@@ -239,6 +239,19 @@ impl BucketKey {
         }
     }
 
+    /// Of a way with this tag; nothing if there is no such bucket.
+    #[must_use]
+    pub fn of(tag: Tag, address: Addr) -> Option<Self> {
+        let [what, v4_length, v6_length] = tag.kind();
+        Some(Self {
+            address,
+            bucket: Bucket::from_number(what & 3)?,
+            class: what >> 2,
+            v4_length,
+            v6_length,
+        })
+    }
+
     /// What the tag of its way says.
     #[inline(always)]
     #[must_use]

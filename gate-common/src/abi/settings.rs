@@ -57,8 +57,12 @@ pub struct Settings {
     pub bleach: u8,
     /// 1 if any class shows by mark or DSCP, or `bleach` is 1, else 0: asked before anything else about them.
     pub shows: u8,
+    /// How many bits of an IPv4 address the entry of a source has at most, whatever the pool counts by.
+    pub kept_v4: u8,
+    /// How many bits of an IPv6 address the entry of a source has at most.
+    pub kept_v6: u8,
     /// Always 0.
-    pub reserved: [u8; 4],
+    pub reserved: [u8; 2],
 }
 
 /// A country class of submission connections.

@@ -64,7 +64,7 @@ fn describe() -> String {
             dropped_shapes, throttle, answer_source, answer_total, unlisted_effective_from_ns,
             sourceless_effective_from_ns, answer_v4, answer_v6, classes, mark_mask, countries,
             scope, unlisted, unlisted_action, unlisted_answer, submission, submissions, any_server, count_sources,
-            sourceless_action, dscp_all, bleach, shows, reserved,
+            sourceless_action, dscp_all, bleach, shows, kept_v4, kept_v6, reserved,
         }
         Source { tag, address, packets, first, last }
         SourceBucket { tag, address, word }

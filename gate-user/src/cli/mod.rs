@@ -14,14 +14,16 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, doctor, load,
+    check, control, detach, diff, doctor, forget, load,
     matrix::{self, Language, Style},
     object, person,
     pins::Pins,
+    privacy,
     report::{self, Endpoint, Report},
     top,
     view::View,
 };
+use ipnet::IpNet;
 use jiff::Timestamp;
 
 /// Connection gate for ISPs: outbound port 25 blocking and country classes for submission, in XDP.
@@ -136,7 +138,13 @@ enum Command {
     /// Say what is in force, and what is wrong with it
     Status,
     /// Show how many packets got which verdict, by reason, pool, class, country and source
-    Counters,
+    Counters {
+        /// Delete what is known of the sources in this prefix, or that have it; `0.0.0.0/0` and `::/0` are all
+        #[arg(long, value_name = "PREFIX")]
+        forget: Option<IpNet>,
+    },
+    /// Say what is kept of whom, where, for how long, and who can read it
+    Privacy,
     /// Show what the gate does, live, on a terminal
     Top {
         /// How often to look: 1s, 10s, 1m
@@ -281,7 +289,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&status, format)?;
             Ok(status.exit())
         }
-        Command::Counters => show(&report::counters(&pins)?, format),
+        Command::Counters { forget: None } => show(&report::counters(&pins)?, format),
+        Command::Counters {
+            forget: Some(prefix),
+        } => show(&forget::forget(&pins, prefix)?, format),
+        Command::Privacy => show(&privacy::privacy(&pins)?, format),
         Command::Top {
             interval: Span(interval),
         } => {

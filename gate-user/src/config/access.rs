@@ -1,5 +1,6 @@
 //! `[[access]]`: a pool of subscriber prefixes.
 
+use gate_common::decide::SOURCE_LENGTHS;
 use jiff::Timestamp;
 
 use super::{
@@ -24,7 +25,7 @@ pub(super) fn read(
     let name = section.required("name", |item, p| names::POOL.read(item, p), problems);
     let treatment = inherited.pool(&section, problems);
     let until = section.optional("until", instant, problems);
-    let source_lengths = source_prefix::read(&section, SOURCE_PREFIX, problems);
+    let source_lengths = source_prefix::read(&section, SOURCE_PREFIX, SOURCE_LENGTHS, problems);
     let prefixes = prefixes(&section, files, problems);
     let name = name?;
     taken.take("pool", &name, problems)?;

@@ -1,6 +1,6 @@
 //! What is done with connections of a `[[class]]`: its limit, and from when on.
 
-use gate_common::{Action, Over, Policy};
+use gate_common::{Action, Over, Policy, decide::SOURCE_LENGTHS};
 use jiff::Timestamp;
 
 use super::{
@@ -22,7 +22,7 @@ pub(super) fn read(
     let action = section.optional("action", action, problems);
     let connections = connections(section, problems);
     let effective_from = effective::read(section, now, problems);
-    let lengths = source_prefix::read(section, CLASS_SOURCE_PREFIX, problems);
+    let lengths = source_prefix::read(section, CLASS_SOURCE_PREFIX, SOURCE_LENGTHS, problems);
     let policy = policy?.map_or(Policy::Restrict, |policy| policy.value);
     let (action, connections, effective_from) = (action?, connections?, effective_from?);
     let (source_v4, source_v6) = lengths?;

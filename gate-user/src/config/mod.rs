@@ -60,6 +60,7 @@ use std::{
     fmt, io,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     path::{Path, PathBuf},
+    time::Duration,
 };
 
 use gate_common::{Action, Answer, Country, Identity, Over, Policy, Role, Scope, Shape, abi};
@@ -427,11 +428,17 @@ pub struct Tags {
     pub bleach: bool,
 }
 
-/// What is counted one by one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// What is counted one by one, and what of it is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Counters {
     /// Sources: one subscriber line or one remote address each.
     pub sources: bool,
+    /// For how long a source is kept, from its first packet on.
+    pub retention: Duration,
+    /// How many bits of an IPv4 address are kept at most.
+    pub source_v4: u8,
+    /// How many bits of an IPv6 address are kept at most.
+    pub source_v6: u8,
 }
 
 /// Where the daemon tells how it is, and of how many sources.

@@ -317,7 +317,17 @@ pub(super) const EXEMPTIONS: &Table = &Table {
 pub(super) const COUNTERS: &Table = &Table {
     name: "counters",
     header: "[counters]",
-    keys: &[key("sources", "sources = true")],
+    keys: &[
+        key("sources", "sources = true"),
+        key("retention", "retention = \"24h\""),
+        key("source_prefix", "source_prefix = { v4 = 24, v6 = 48 }"),
+    ],
+};
+
+pub(super) const COUNTERS_SOURCE_PREFIX: &Table = &Table {
+    name: "counters.source_prefix",
+    header: "`source_prefix`",
+    keys: &[key("v4", "v4 = 24"), key("v6", "v6 = 48")],
 };
 
 pub(super) const METRICS: &Table = &Table {
@@ -370,18 +380,11 @@ const fn entry(table: &'static str, key: &'static str, hint: &'static str) -> La
 }
 
 /// Everything that is refused by name because it is not built yet.
-pub(super) const LATER: &[Later] = &[
-    entry(
-        "access",
-        "relays",
-        "leave it out: the relays of [port25] hold for every pool",
-    ),
-    entry(
-        "counters",
-        "retention",
-        "leave it out: entries go when the table is full, those that were seen least first",
-    ),
-];
+pub(super) const LATER: &[Later] = &[entry(
+    "access",
+    "relays",
+    "leave it out: the relays of [port25] hold for every pool",
+)];
 
 /// The entry of [`LATER`] for this key.
 pub(super) fn later(table: &Table, key: &str) -> Option<&'static Later> {
@@ -405,7 +408,7 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 23] = [
+    const TABLES: [&Table; 24] = [
         ROOT,
         INTERFACE,
         PORT25,
@@ -427,6 +430,7 @@ mod tests {
         LISTS_GUARD,
         EXEMPTIONS,
         COUNTERS,
+        COUNTERS_SOURCE_PREFIX,
         METRICS,
         TAGS,
     ];

@@ -24,6 +24,12 @@ pub struct Standing {
     /// The skb marks that are not set although connections are looked up.
     #[serde(default)]
     pub unseen: Option<Missing>,
+    /// When it last deleted what is known of sources and was over.
+    #[serde(default)]
+    pub swept_at: Option<Timestamp>,
+    /// Why it cannot.
+    #[serde(default)]
+    pub unswept: Option<String>,
     /// Where metrics cannot be asked for, and why.
     #[serde(default)]
     pub metrics: Vec<String>,

@@ -71,7 +71,14 @@ fn between(before: &View, after: &View, at: Timestamp, listed: usize) -> Diff {
         .map(|aspect| section(aspect, before, after, at, listed))
         .collect();
     let settings = match (before.settings(), after.settings()) {
-        (Some(before), Some(after)) => settings(before, after),
+        (Some(old), Some(new)) => {
+            let mut keys = settings(old, new);
+            let retention = |it: &View| it.manifest.counters.retention;
+            if retention(before) != retention(after) {
+                keys.push("counters.retention");
+            }
+            keys
+        }
         _ => Vec::new(),
     };
     Diff {
@@ -135,6 +142,10 @@ fn settings(before: &Settings, after: &Settings) -> Vec<&'static str> {
         (
             "counters.sources",
             before.count_sources != after.count_sources,
+        ),
+        (
+            "counters.source_prefix",
+            (before.kept_v4, before.kept_v6) != (after.kept_v4, after.kept_v6),
         ),
         (
             "tags",

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
-use crate::config::{Limit, ListFile, Metrics};
+use crate::config::{Counters, Limit, ListFile, Metrics};
 
 /// Everything that a reader needs to put words to a generation's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -42,6 +42,9 @@ pub struct Manifest {
     pub classes: Vec<Class>,
     /// The first of the generations that have had these classes without a break.
     pub classes_since: u32,
+    /// What is kept of sources, and for how long.
+    #[serde(default)]
+    pub counters: Counters,
     /// Where the daemon tells how it is.
     #[serde(default)]
     pub metrics: Metrics,

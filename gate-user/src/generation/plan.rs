@@ -223,6 +223,7 @@ impl Plan {
                 previous,
             ),
             classes,
+            counters: config.counters,
             metrics: config.metrics.clone(),
             readers: config.tags.group.as_ref().map(|it| it.value.clone()),
             databases: countries.map(|it| it.databases.clone()).unwrap_or_default(),

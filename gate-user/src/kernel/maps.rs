@@ -1,5 +1,6 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
+mod delete;
 mod occupancy;
 mod rehearsal;
 mod shared;
@@ -44,6 +45,7 @@ pub struct Maps {
     counters: Map,
     countries: Map,
     sources: Map,
+    expired: Map,
     flows: Map,
     answers: Map,
     shown: Map,
@@ -77,6 +79,7 @@ impl Maps {
             counters: open(maps::COUNTERS)?,
             countries: open(maps::COUNTRIES)?,
             sources: open(maps::SOURCES)?,
+            expired: open(maps::EXPIRED)?,
             flows: open(maps::FLOWS)?,
             answers: open(maps::ANSWERS)?,
             shown: open(maps::SHOWN)?,
@@ -103,6 +106,7 @@ impl Maps {
             &self.counters,
             &self.countries,
             &self.sources,
+            &self.expired,
             &self.flows,
             &self.answers,
             &self.shown,

@@ -50,6 +50,7 @@ pub fn collect(
     let mut families = Families::default();
     let mut troubles = Vec::new();
     reloads(&standing, &mut families);
+    families.add(&table::SWEPT, [], standing.swept_at.map_or(0.0, seconds));
     let status = report::status_within(pins, standing);
     let counted = counted(pins);
     // Where nothing is loaded, there is nothing to be read, and the state says so.
@@ -250,6 +251,15 @@ fn sources(counters: &Counters, settings: &Metrics, out: &mut Families) {
             out.add(&table::OTHER, [verdict], packets);
         }
     }
+    for (verdict, packets) in judged(&sources.expired) {
+        out.add(&table::EXPIRED, [verdict], packets);
+    }
+    let retention = if sources.counted {
+        sources.retention_seconds
+    } else {
+        0
+    };
+    out.add(&table::RETENTION, [], retention);
 }
 
 /// What has sources: all that could be parsed.

@@ -227,13 +227,40 @@ pub(super) static SOURCE: Metric = Metric {
     help: "Packets of one of the sources with most packets, since it is known.",
 };
 
+pub(super) static EXPIRED: Metric = Metric {
+    name: "gate_source_expired_packets_total",
+    kind: Kind::Counter,
+    unit: "packets",
+    labels: &["verdict"],
+    bound: "4",
+    help: "Packets of sources whose retention was over, or that a person had deleted.",
+};
+
+pub(super) static RETENTION: Metric = Metric {
+    name: "gate_source_retention_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[],
+    bound: "1",
+    help: "For how long a source is kept from its first packet on; 0 if sources are not counted.",
+};
+
+pub(super) static SWEPT: Metric = Metric {
+    name: "gate_source_sweep_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[],
+    bound: "1",
+    help: "When sources were last looked through for those that are over, in seconds since 1970; 0 if not since the daemon started.",
+};
+
 pub(super) static OTHER: Metric = Metric {
     name: "gate_source_other_packets",
     kind: Kind::Gauge,
     unit: "packets",
     labels: &["verdict"],
     bound: "4",
-    help: "Packets of sources that are not, or no more, in the map of sources: it grows when sources made room for others.",
+    help: "Packets of sources that are not, or no more, in the map of sources, and did not expire: it grows when sources made room for others.",
 };
 
 pub(super) static ENTRIES: Metric = Metric {
@@ -399,7 +426,7 @@ pub(super) static AWAY: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 44] = [
+pub static METRICS: [&Metric; 47] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -425,6 +452,9 @@ pub static METRICS: [&Metric; 44] = [
     &MADE,
     &EVICTED,
     &SOURCE,
+    &EXPIRED,
+    &RETENTION,
+    &SWEPT,
     &OTHER,
     &ENTRIES,
     &CAPACITY,

@@ -18,7 +18,10 @@ const OWN: &str = include_str!("../../../gate-common/abi.lock");
 const FIRST: u32 = 5;
 const OF_FIRST: &str = include_str!("abi-5.lock");
 
-/// A lock file by what each line is about: a record, or a number of a kind, such as `reason 5`.
+/// What the lines of a lock file begin with that name a map.
+const MAP: &str = "map";
+
+/// A lock file by what each line is about: a map, a record, or a number of a kind, such as `reason 5`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Layout(BTreeMap<String, String>);
 
@@ -40,6 +43,9 @@ impl Layout {
     fn parse(text: &str) -> Self {
         let line = |line: &str| {
             let (subject, rest) = line.split_once(' ')?;
+            if subject == MAP {
+                return Some((line.to_owned(), String::new()));
+            }
             Some(match rest.split_once('=') {
                 // `reason 5=restricted`; a record has fields, and so a blank before its first `=`, or more than one.
                 Some((number, name)) if number.parse::<u32>().is_ok() => {
@@ -49,6 +55,11 @@ impl Layout {
             })
         };
         Self(text.lines().filter_map(line).collect())
+    }
+
+    /// Whether there is a map of this name.
+    pub(super) fn has(&self, map: &str) -> bool {
+        self.0.contains_key(&format!("{MAP} {map}"))
     }
 
     /// Whether a map of this name means the same in both: each record that is in it has the same fields in the same places, and no number has
@@ -84,7 +95,7 @@ pub(super) fn carried() -> impl Iterator<Item = &'static str> {
 fn subjects(map: &str) -> Option<&'static [&'static str]> {
     Some(match map {
         maps::TOTALS => &["verdict", "reason"],
-        maps::COUNTERS => &["Packets"],
+        maps::COUNTERS | maps::EXPIRED => &["Packets"],
         // By the letters of the country: the number of entries is all there is to know.
         maps::COUNTRIES => &[],
         maps::SOURCES => &["Addr", "Source", "SourceSet", "verdict"],
@@ -106,6 +117,7 @@ pub(super) fn loses(map: &str) -> &'static str {
         maps::COUNTERS => "counts of pools, prefixes, relays, classes and interfaces",
         maps::COUNTRIES => "counts of countries",
         maps::SOURCES => "counts of sources",
+        maps::EXPIRED => "counts of sources that expired",
         maps::FLOWS => "tags of connections",
         maps::ANSWERS => "counts of answers",
         maps::SHOWN => "counts of tags shown",
@@ -161,6 +173,13 @@ mod tests {
     }
 
     #[test]
+    fn a_version_has_the_maps_that_its_lock_names() {
+        let (own, first) = (Layout::own(), Layout::parse(OF_FIRST));
+        assert!(own.has(maps::EXPIRED) && own.has(maps::NODES) && !own.has("EVENTS"));
+        assert!(first.has(maps::SOURCES) && !first.has(maps::EXPIRED));
+    }
+
+    #[test]
     fn what_contradicts_does_not_go_on() {
         let first = Layout::parse(OF_FIRST);
         for (other, lost) in [
@@ -169,7 +188,7 @@ mod tests {
                     "Packets size=48 passed@0 refused@8",
                     "Packets size=48 refused@0 passed@8",
                 ),
-                vec![maps::COUNTERS],
+                vec![maps::COUNTERS, maps::EXPIRED],
             ),
             (
                 with("\nreason 5=restricted", "\nreason 5=listed"),

@@ -238,7 +238,10 @@ impl Migration {
                     }
                     same
                 }
-                Err(error) if error.kind() == io::ErrorKind::NotFound => to.exists(),
+                // What the other version never had is lost to nobody.
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                    to.exists() || !other.has(name)
+                }
                 Err(error) => return Err(Error::Kernel(KernelError::Open { path: from, error })),
             };
             // Where we had a generation in force already, it is our counts that go on.

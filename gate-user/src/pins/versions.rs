@@ -61,9 +61,12 @@ impl Pins {
             let name = file_name(&path);
             let version = name.strip_prefix('v').and_then(|it| it.parse().ok());
             match version {
-                Some(version) if version == self.version => {}
                 // No other spelling of a number: nobody of us made that.
-                Some(version) if format!("v{version}") == name && path.is_dir() => {
+                Some(version) if format!("v{version}") != name => {
+                    beside.foreign = beside.foreign.or(Some(path));
+                }
+                Some(version) if version == self.version => {}
+                Some(version) if path.is_dir() => {
                     beside.versions.push(Self {
                         root: self.root.clone(),
                         version,

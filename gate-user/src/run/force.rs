@@ -21,6 +21,7 @@ use crate::{
     kernel::{Gate, Loaded, Look, Prepared},
     memory, migrate,
     pins::{Pins, Readers},
+    retention::Sweeper,
     sys::XdpMode,
 };
 
@@ -215,6 +216,8 @@ impl Flip<'_> {
             &ready.plan.manifest.marked,
             pins,
         );
+        // No packet is in the generation before any more: what this one does not keep does not come back.
+        Sweeper::default().sweep(pins, &self.gate.maps)?;
         Ok(removed)
     }
 

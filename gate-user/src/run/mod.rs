@@ -51,6 +51,7 @@ use crate::{
     privilege,
     progress::Progress,
     rehearse,
+    retention::Sweeper,
     sys::{Access, Device, XdpMode, devices},
     watch::Known,
 };
@@ -538,6 +539,11 @@ impl Upkeep {
     /// Clears away what is left of a rehearsal whose process was killed; says whether there was anything.
     pub fn follow_rehearsal(&self) -> Result<bool, Error> {
         rehearse::sweep(&self.pins, &self.maps())
+    }
+
+    /// Deletes what is known of sources and is over; how many were.
+    pub fn sweep_sources(&self, sweeper: &mut Sweeper) -> Result<u64, Error> {
+        sweeper.sweep(&self.pins, &self.maps())
     }
 
     /// Removes the tags of connections that are too old to mean anything.

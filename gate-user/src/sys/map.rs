@@ -13,7 +13,7 @@ use bytemuck::{Pod, Zeroable};
 
 use super::{
     bpf::{self, Command},
-    mapping::Mapping,
+    mapping::{Mapping, Shared},
 };
 
 /// How many elements one batch carries: large enough to make the system call vanish, small enough for the stack of
@@ -266,6 +266,13 @@ impl Map {
             mapping.bytes().copy_from_slice(bytes);
         }
         Ok(())
+    }
+
+    /// The elements of an array made with `BPF_F_MMAPABLE`, whose elements lie side by side, as words that others write as well.
+    pub fn shared<V: Pod>(&self) -> io::Result<Shared> {
+        self.check::<u32>(size_of::<V>())?;
+        let Self { fd, spec, .. } = self;
+        Shared::new(fd.as_fd(), spec.max_entries as usize * size_of::<V>())
     }
 
     /// Reads every element of an array, in order. (Not as memory: the kernel maps it only for who may write, too.)

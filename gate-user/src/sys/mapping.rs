@@ -1,6 +1,8 @@
 //! The elements of a map as memory.
 
-use std::{ffi::c_void, io, num::NonZero, os::fd::BorrowedFd, ptr::NonNull, slice};
+use std::{
+    ffi::c_void, io, num::NonZero, os::fd::BorrowedFd, ptr::NonNull, slice, sync::atomic::AtomicU64,
+};
 
 use nix::sys::mman::{MapFlags, ProtFlags, mmap, munmap};
 
@@ -27,6 +29,28 @@ impl Mapping {
     pub(super) fn bytes(&mut self) -> &mut [u8] {
         // SAFETY: the mapping is that long, readable and writable, and this is the only reference to it.
         unsafe { slice::from_raw_parts_mut(self.start.cast().as_ptr(), self.length.get()) }
+    }
+}
+
+/// The elements of a map as words that programs and other processes write as well.
+pub struct Shared(Option<Mapping>);
+
+impl Shared {
+    pub(super) fn new(map: BorrowedFd<'_>, length: usize) -> io::Result<Self> {
+        Ok(Self(Mapping::new(map, length)?))
+    }
+
+    /// The words.
+    #[must_use]
+    pub fn words(&self) -> &[AtomicU64] {
+        let Some(Mapping { start, length }) = &self.0 else {
+            return &[];
+        };
+        // SAFETY: the mapping is that long, readable and writable, begins at a page, and lives as long as `self`; whoever else writes to it does so
+        // in words, and atomics may be shared.
+        unsafe {
+            slice::from_raw_parts(start.cast().as_ptr(), length.get() / size_of::<AtomicU64>())
+        }
     }
 }
 

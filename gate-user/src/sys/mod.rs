@@ -30,6 +30,7 @@ pub use link::{
     Runs, TcxLink, TracepointLink, XdpLink, linked_program_tag, program_runs, program_tag,
 };
 pub use map::{Access, Map, MapKind, MapSpec, possible_cpus};
+pub use mapping::Shared;
 pub use netdev::{XdpFeatures, xdp_features};
 pub use nftables::has_table;
 pub use program::{pinned_program, tcx_ingress};

@@ -190,6 +190,10 @@ pub struct Sources {
     pub counted: bool,
     /// Those that are known one by one.
     pub entries: Vec<SourcePackets>,
+    /// For how long each is kept, in seconds.
+    pub retention_seconds: u64,
+    /// Those that are kept no more.
+    pub expired: Packets,
     /// All the rest.
     pub other: Packets,
 }

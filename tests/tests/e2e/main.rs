@@ -17,6 +17,7 @@
 //! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
+//! | `privacy` | what is kept of whom and for how long, and that where subscribers connect to is kept nowhere |
 //! | `rehearse` | a configuration beside what is in force, with real packets |
 //! | `diff` | what a configuration would change, before it does |
 //! | `doctor` | what `gate doctor` finds, what mends it, the rules for the boot window, and bridges |
@@ -55,6 +56,7 @@ mod interfaces;
 mod lab;
 mod matrix;
 mod pages;
+mod privacy;
 mod promises;
 mod readers;
 mod recovery;
@@ -98,6 +100,7 @@ fn main() -> ExitCode {
         explain::trials(&found),
         matrix::trials(&found),
         top::trials(&found),
+        privacy::trials(&found),
         diff::trials(&found),
         doctor::trials(&found),
         rehearse::trials(&found),

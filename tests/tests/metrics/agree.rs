@@ -66,6 +66,22 @@ fn json(bench: &Bench<'_>, command: &str) -> Result<Value> {
 
 const VERDICTS: [&str; 5] = ["passed", "refused", "observed", "tagged", "unparsed"];
 
+/// What it says of those sources that are not told one by one.
+fn of_sources(sources: &Value) -> Vec<(String, &Value)> {
+    let retention = &sources["retention_seconds"];
+    let mut series = vec![("gate_source_retention_seconds".to_owned(), retention)];
+    for (name, key) in [
+        ("other_packets", "other"),
+        ("expired_packets_total", "expired"),
+    ] {
+        for verdict in &VERDICTS[..4] {
+            let name = format!("gate_source_{name}{{verdict=\"{verdict}\"}}");
+            series.push((name, &sources[key][verdict]));
+        }
+    }
+    series
+}
+
 /// What `gate counters` says, as series.
 fn expected(counters: &Value) -> Result<Samples> {
     let mut series = Samples::new();
@@ -156,11 +172,8 @@ fn expected(counters: &Value) -> Result<Samples> {
             )?;
         }
     }
-    for verdict in &VERDICTS[..4] {
-        add(
-            format!("gate_source_other_packets{{verdict=\"{verdict}\"}}"),
-            &counters["sources"]["other"][verdict],
-        )?;
+    for (name, value) in of_sources(&counters["sources"]) {
+        add(name, value)?;
     }
     Ok(series)
 }

@@ -25,6 +25,7 @@ use gate_user::{
     load::Source,
     metrics::Endpoint,
     pins::Pins,
+    retention::Sweeper,
     run::{self, Back, Order, Upkeep},
     sys::DeviceEvents,
 };
@@ -45,6 +46,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MARKS: Duration = Duration::from_secs(5);
 /// How often tags that are too old are removed.
 const SWEEP: Duration = Duration::from_hours(1);
+/// How often sources are deleted that are over: how much later than said they are.
+const SWEEP_SOURCES: Duration = Duration::from_secs(10);
 
 /// Puts the configuration in force with the program in `object`, and looks after it until told to end.
 pub(crate) fn run(
@@ -142,6 +145,8 @@ async fn wait(
     let mut marks = tokio::time::interval(MARKS);
     let mut marking = upkeep.marking()?;
     let mut sweep = tokio::time::interval(SWEEP);
+    let mut sweep_sources = tokio::time::interval(SWEEP_SOURCES);
+    let mut sweeper = Sweeper::default();
     let asked = desk.clone();
     let metrics = Arc::new(metrics);
     let interfaces = follow_interfaces(desk);
@@ -185,6 +190,12 @@ async fn wait(
                 }
             }
             _ = sweep.tick() => upkeep.sweep()?,
+            _ = sweep_sources.tick() => {
+                let failure = upkeep.sweep_sources(&mut sweeper).err().map(|error| error.to_string());
+                if desk.note_sweep(failure.clone()) {
+                    say::sweep(failure.as_deref());
+                }
+            }
         }
     }
     Ok(())

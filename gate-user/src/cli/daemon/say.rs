@@ -15,7 +15,7 @@ use gate_user::{
     generation::Manifest,
     marking::{self, Finding},
     migrate::Migrated,
-    report,
+    report, retention,
     run::Running,
     sys::XdpMode,
 };
@@ -170,6 +170,14 @@ pub(super) fn marks(finding: Finding) {
             marking::LOST
         )),
         Finding::Unseen(missing) => log(&format!("warning: {}", missing.unseen())),
+    }
+}
+
+/// Sources that are over cannot be deleted any more, or can again.
+pub(super) fn sweep(failure: Option<&str>) {
+    match failure {
+        Some(failure) => log(&format!("warning: {}", retention::unswept(failure))),
+        None => log("sources that are over are deleted again"),
     }
 }
 

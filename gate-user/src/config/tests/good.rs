@@ -72,6 +72,11 @@ fn defaults_are_as_documented() {
     assert!(config.submission.submission && config.submission.submissions);
     assert!(config.geoip.is_none() && config.classes.is_none());
     assert!(config.counters.sources);
+    assert_eq!(config.counters.retention.as_secs(), 24 * 60 * 60);
+    assert_eq!(
+        (config.counters.source_v4, config.counters.source_v6),
+        (32, 128)
+    );
     assert_eq!(config.file, Path::new("/etc/gate/gate.toml"));
 }
 

@@ -250,3 +250,37 @@ fn prefixes_that_are_counted_one_by_one_are_limited() {
         ]
     );
 }
+
+#[test]
+fn what_is_kept_of_sources_has_bounds() {
+    for (written, seconds) in [
+        ("1m", 60),
+        ("24h", 86_400),
+        ("1h30m", 5_400),
+        ("4320h", 15_552_000),
+    ] {
+        let text = format!(
+            "{ACCESS}[counters]\nretention = \"{written}\"\nsource_prefix = {{ v4 = 24, v6 = 48 }}\n"
+        );
+        let counters = good(&text).counters;
+        assert_eq!(counters.retention.as_secs(), seconds, "{written}");
+        assert_eq!((counters.source_v4, counters.source_v6), (24, 48));
+    }
+    for written in ["59s", "0s", "4321h"] {
+        bad(
+            &format!("{ACCESS}[counters]\nretention = \"{written}\"\n"),
+            &format!(
+                "9:13: `counters.retention` cannot be {written} | accepted values: from 1m to 4320h, which is 180 days; `sources = false` keeps \
+                 nothing of any source"
+            ),
+        );
+    }
+    bad(
+        &format!("{ACCESS}[counters]\nretention = \"1 day\"\n"),
+        "9:13: `counters.retention`: `1 day` is no length of time such as 30m, 1h30m or 90s | hours, minutes and seconds have letters: `24h` is a day",
+    );
+    bad(
+        &format!("{ACCESS}[counters]\nsource_prefix = {{ v4 = 0 }}\n"),
+        "9:24: `counters.source_prefix.v4` cannot be 0 | accepted values: 1 to 32, the number of leading bits that name one source",
+    );
+}

@@ -118,26 +118,14 @@ pub struct ByCountry {
 }
 /// Reads the counters of the loaded gate.
 pub fn counters(pins: &Pins) -> Result<Counters, Error> {
-    let (manifest, settings) = view::with_current(pins, |directory| {
-        Ok((kernel::manifest(directory)?, view::settings(directory)?))
-    })?;
+    let manifest = view::with_current(pins, |directory| Ok(kernel::manifest(directory)?))?;
     let maps = Maps::open(pins, Access::Read)?;
-    Ok(Counters::read(
-        &maps,
-        &manifest,
-        pins,
-        settings.count_sources != 0,
-    )?)
+    Counters::read(&maps, &manifest, pins)
 }
 
 impl Counters {
     /// Reads the counters of a gate whose generation is described by `manifest`.
-    pub fn read(
-        maps: &Maps,
-        manifest: &Manifest,
-        pins: &Pins,
-        count_sources: bool,
-    ) -> Result<Self, KernelError> {
+    pub fn read(maps: &Maps, manifest: &Manifest, pins: &Pins) -> Result<Self, Error> {
         let object = |counter: u32| {
             maps.counter(counter)
                 .map(|values| ObjectPackets::sum(&values))
@@ -197,7 +185,7 @@ impl Counters {
                 })
             })?,
             countries: countries(maps)?,
-            sources: sources(maps, count_sources, &judged)?,
+            sources: sources(maps, &manifest.counters, &judged)?,
             attribution: manifest.attribution.clone(),
         })
     }

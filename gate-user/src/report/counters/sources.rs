@@ -13,11 +13,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Verdicts;
-use crate::{
-    clock,
-    generation::Prefix,
-    kernel::{KernelError, Maps},
-};
+use crate::{clock, config, error::Error, generation::Prefix, kernel::Maps, retention};
 
 /// Packets by source, as far as the bounded map goes.
 #[derive(Clone, Debug, Serialize)]
@@ -26,8 +22,21 @@ pub struct Sources {
     pub counted: bool,
     /// The sources that are in the map, those with most packets first.
     pub entries: Vec<BySource>,
-    /// What the map does not have: the totals less the entries.
+    /// For how long a source is kept from its first packet on, in seconds.
+    pub retention_seconds: u64,
+    /// How many bits of an address are kept at most, of IPv4 and of IPv6.
+    pub source_prefix: Lengths,
+    /// Packets of sources whose time was over, or that a person had deleted.
+    pub expired: Verdicts,
+    /// What has no entry: the totals less the entries and less what expired.
     pub other: Verdicts,
+}
+
+/// How many bits of an address make a source.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Lengths {
+    pub(crate) v4: u8,
+    pub(crate) v6: u8,
 }
 
 /// Packets of a source since its entry exists.
@@ -44,16 +53,37 @@ pub struct BySource {
     /// When its last packet came.
     pub last_seen: Timestamp,
 }
+
+/// How often sources are read anew when some of them expire meanwhile, which would else be in both or in neither.
+const TRIES: u32 = 3;
+
+/// The sources that are kept by these `counters`, of all that was `judged`.
 pub(super) fn sources(
     maps: &Maps,
-    counted: bool,
+    counters: &config::Counters,
     judged: &Verdicts,
-) -> Result<Sources, KernelError> {
+) -> Result<Sources, Error> {
     let wall_offset = maps.wall_offset()?;
+    let now = retention::now_ns()?;
+    let mut deleted = maps.expired()?;
+    let mut found = maps.sources()?;
+    for _ in 0..TRIES {
+        let since = maps.expired()?;
+        if since == deleted {
+            break;
+        }
+        deleted = since;
+        found = maps.sources()?;
+    }
     let mut listed = Verdicts::default();
+    let mut expired = Verdicts::sum([&deleted]);
     let mut entries = Vec::new();
-    for (key, found) in maps.sources()? {
+    for (key, found) in found {
         let by_verdict = found.by_verdict();
+        if counters.is_over(&key, &found, now) {
+            expired.add(&by_verdict);
+            continue;
+        }
         listed.add(&by_verdict);
         let packets = Verdicts::sum([&by_verdict]);
         let role = Role::from_number(key.role);
@@ -68,9 +98,15 @@ pub(super) fn sources(
         entries.push(source);
     }
     Ok(Sources {
-        counted,
+        counted: counters.sources,
         entries: merge(entries),
-        other: judged.without(&listed),
+        retention_seconds: counters.retention.as_secs(),
+        source_prefix: Lengths {
+            v4: counters.source_v4,
+            v6: counters.source_v6,
+        },
+        expired,
+        other: judged.without(&listed).without(&expired),
     })
 }
 

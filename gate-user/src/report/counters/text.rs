@@ -117,9 +117,12 @@ impl Counters {
         let Sources {
             counted,
             entries,
+            retention_seconds: _,
+            source_prefix: _,
+            expired,
             other,
         } = &self.sources;
-        if !counted && entries.is_empty() {
+        if !counted {
             return writeln!(
                 out,
                 "\nsources are not counted ([counters] sources = false)"
@@ -160,12 +163,14 @@ impl Counters {
         if let Some(more) = entries.len().checked_sub(SHOWN).filter(|more| *more > 0) {
             writeln!(out, "  ... and {more} more (--format json has all)")?;
         }
-        if other.all() > 0 {
-            let [passed, refused, observed, tagged, _] = other.cells();
-            writeln!(
-                out,
-                "  other: passed {passed}, refused {refused}, observed {observed}, tagged {tagged}"
-            )?;
+        for (what, packets) in [("expired", expired), ("other", other)] {
+            if packets.all() > 0 {
+                let [passed, refused, observed, tagged, _] = packets.cells();
+                writeln!(
+                    out,
+                    "  {what}: passed {passed}, refused {refused}, observed {observed}, tagged {tagged}"
+                )?;
+            }
         }
         Ok(())
     }

@@ -8,6 +8,7 @@ use crate::{
     error::Error,
     marking::Missing,
     pins::Pins,
+    retention,
 };
 
 /// Whether the daemon lives, and what it says of itself.
@@ -22,6 +23,8 @@ pub struct Daemon {
     pub(super) unseen: Option<Missing>,
     /// When it last looked at the data files.
     pub(super) looked_at: Option<Timestamp>,
+    /// When it last deleted what is known of sources and was over.
+    pub(super) swept_at: Option<Timestamp>,
     /// Who asked for the reload that goes on.
     pub(super) reloading: Option<By>,
     pub(super) last_reload: Option<Attempt>,
@@ -94,6 +97,7 @@ impl Daemon {
             pid: None,
             unseen: None,
             looked_at: None,
+            swept_at: None,
             reloading: None,
             last_reload: None,
             refused: Vec::new(),
@@ -107,6 +111,8 @@ impl Daemon {
             restless,
             unread,
             unseen,
+            swept_at,
+            unswept,
             metrics,
             reloads: _,
             reloading,
@@ -114,6 +120,7 @@ impl Daemon {
             refused,
         } = standing;
         problems.extend(metrics);
+        problems.extend(unswept.as_deref().map(retention::unswept));
         problems.extend(restless.map(|path| {
             format!(
                 "{}: changes all the time, and no change of data is taken while it does; write a file elsewhere, then rename it into its place",
@@ -134,6 +141,7 @@ impl Daemon {
             pid: Some(pid),
             unseen,
             looked_at,
+            swept_at,
             reloading,
             last_reload: last,
             refused,
@@ -171,6 +179,20 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn sources_that_cannot_be_deleted_are_a_problem() {
+        let mut problems = Vec::new();
+        let standing = Standing {
+            unswept: Some("the map SOURCES cannot be written: EPERM".to_owned()),
+            ..Standing::default()
+        };
+        Daemon::of(standing, &mut problems);
+        assert!(
+            matches!(&problems[..], [one] if one.contains("kept beyond their retention") && one.contains("EPERM")),
+            "{problems:?}"
+        );
+    }
 
     #[test]
     fn a_file_that_never_stays_as_it_is_is_a_problem() {

@@ -33,6 +33,7 @@ fn content(pins: &Path) -> Result<Content> {
             let bytes = match name {
                 maps::STATE | maps::TOTAL_BUCKET => array::<u64>(&map),
                 maps::SOURCES => array::<SourceSet>(&map),
+                maps::EXPIRED => array::<Packets>(&map),
                 maps::BUCKETS => array::<BucketSet>(&map),
                 maps::TOTALS | maps::COUNTRIES | maps::ANSWERS | maps::SHOWN | maps::REHEARSED => {
                     per_cpu::<u64>(&map)
@@ -88,7 +89,7 @@ fn unchanged(bench: &Bench<'_>) -> Result<()> {
         "foreign",
         "connections = { limit = 1, per = \"day\", burst = 3, over = \"reset\" }",
     )?;
-    let _daemon = bench.run(&config)?;
+    let daemon = bench.run(&config)?;
     let connections = || {
         let submission = tries(Who::Foreign, Who::OwnMail, 587);
         tries(Who::Subscriber, Who::OtherMail, 25).chain(submission)
@@ -99,6 +100,8 @@ fn unchanged(bench: &Bench<'_>) -> Result<()> {
             .lab
             .connect(each.from, each.to, each.family, each.port)?;
     }
+    // A daemon deletes the buckets of limits that are whole again.
+    daemon.terminate()?;
     let before = content(bench.lab.pins())?;
     for each in connections() {
         for _ in 0..3 {

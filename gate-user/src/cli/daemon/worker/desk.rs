@@ -15,6 +15,7 @@ use gate_user::{
     marking::Finding,
     run::Back,
 };
+use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
 /// How many reloads wait for their turn at most: each finds what those before it did, so that more would be of no use.
@@ -110,6 +111,17 @@ impl Desk {
             Finding::Unseen(missing) => Some(missing),
             Finding::Set | Finding::Lost(_) => None,
         };
+    }
+
+    /// Notes whether what is over of sources was deleted; whether that is another word than the last one.
+    pub(in super::super) fn note_sweep(&self, failure: Option<String>) -> bool {
+        let mut standing = locked(&self.standing);
+        if failure.is_none() {
+            standing.swept_at = Some(Timestamp::now());
+        }
+        let news = standing.unswept != failure;
+        standing.unswept = failure;
+        news
     }
 
     /// Takes no more reloads: the worker ends once it is done.
