@@ -16,9 +16,26 @@ use nix::net::if_::if_nametoindex;
 use super::{NetNs, wiring::UPLINK};
 use crate::{exec, pin, test_run};
 
-/// How many copies of a frame are sent in a turn. Between two turns the kernel waits for a grace period: that is when a lab
-/// of two processors does everything else.
-const COPIES: u32 = 8192;
+/// How many packets are to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// So many that each can be followed to where it comes out.
+    Even,
+    /// As many as a processor sends while others have their share of it: millions a second.
+    Torrent,
+}
+
+impl Force {
+    /// How many copies of a frame are sent in a turn. Between two turns the kernel waits for a grace period: that is when a lab
+    /// of two processors does everything else.
+    const fn copies(self) -> u32 {
+        match self {
+            Self::Even => 8192,
+            Self::Torrent => 64 * 8192,
+        }
+    }
+}
+
 /// The most turns of one flood.
 const LIMIT: u64 = 10_000;
 
@@ -45,7 +62,7 @@ impl Progress {
 }
 
 impl Flood {
-    pub(super) fn start(netns: &NetNs, frames: Vec<Vec<u8>>) -> Result<Self> {
+    pub(super) fn start(netns: &NetNs, frames: Vec<Vec<u8>>, force: Force) -> Result<Self> {
         ensure!(!frames.is_empty(), "nothing to send");
         let stop = Arc::new(AtomicBool::new(false));
         let progress = Progress::default();
@@ -57,12 +74,13 @@ impl Flood {
         let thread = netns.spawn(move || {
             let interface = if_nametoindex(UPLINK)?;
             let turns = usize::try_from(LIMIT)?;
+            let copies = force.copies();
             for (program, frame) in senders.iter().cycle().take(turns) {
                 if seen.load(Ordering::Relaxed) {
                     break;
                 }
-                test_run::send_live(program.as_fd(), interface, frame, COPIES)?;
-                count.0.fetch_add(COPIES.into(), Ordering::Relaxed);
+                test_run::send_live(program.as_fd(), interface, frame, copies)?;
+                count.0.fetch_add(copies.into(), Ordering::Relaxed);
             }
             Ok(())
         });
