@@ -8,6 +8,7 @@ mod account;
 mod gaps;
 mod migration;
 mod sides;
+mod steps;
 mod torrent;
 
 use std::{
@@ -49,6 +50,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     ];
     trials.extend(gaps::trials(found));
     trials.extend(migration::trials(found));
+    trials.extend(steps::trials(found));
     trials
 }
 
