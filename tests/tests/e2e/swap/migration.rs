@@ -6,7 +6,7 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -32,7 +32,6 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
             "migration::no_packet_of_a_flood_gets_through".to_owned(),
             flooded,
         )),
-        found.another_trial("migration::kill_9_at_any_moment", killed),
         found.another_trial("migration::a_start_that_fails_is_taken_back", taken_back),
         found.another_trial("migration::a_bypass_goes_on", bypassed),
         found.another_trial("migration::what_does_not_go_on_is_named", named),
@@ -110,40 +109,6 @@ fn flooded(bench: &Bench<'_>) -> Result<Rate> {
     ensure!(links(bench)? == links_before, "other links than before");
     bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
     Ok(rate)
-}
-
-/// How many moments of a start are tried.
-const PARTS: u32 = 4;
-
-fn killed(bench: &Bench<'_>) -> Result<()> {
-    let path = config(bench)?;
-    let programs @ [own, another] = [bench.gate(), bench.another()?];
-    bench.gate().run(&path)?.kill()?;
-    let start = Instant::now();
-    bench.another()?.run(&path)?.kill()?;
-    let whole = start.elapsed();
-    let links_before = links(bench)?;
-    for part in 0..=PARTS {
-        let after = whole * part / PARTS;
-        for to in programs {
-            let daemon = to.begin(&path)?;
-            interrupt::sleep(after)?;
-            daemon.kill()?;
-            bench
-                .refused(Who::Subscriber, Who::OtherMail, 25)
-                .with_context(|| format!("killed after {after:?} of {whole:?}"))?;
-            // Either goes on from there: in turns.
-            let next = if part % 2 == 0 { own } else { another };
-            next.run(&path)
-                .with_context(|| format!("killed after {after:?} of {whole:?}"))?
-                .kill()?;
-            ensure!(versions(bench)?.len() == 1, "{:?}", versions(bench)?);
-            ensure!(links(bench)? == links_before, "other links than before");
-            bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
-        }
-    }
-    bench.gate().run(&path)?.terminate()?;
-    bench.in_force()
 }
 
 fn run(gate: Gate<'_>, config: &Path) -> Result<Output> {

@@ -147,7 +147,7 @@ impl Strace<'_> {
     fn starting(self, bench: &Bench<'_>, command: &Command) -> Command {
         let mut strace = self.command(bench);
         strace
-            .args(["--seccomp-bpf", "--"])
+            .arg("--")
             .arg(command.get_program())
             .args(command.get_args());
         for (name, value) in command.get_envs() {
@@ -197,7 +197,10 @@ fn start_under(bench: &Bench<'_>, strace: Strace<'_>, command: &Command) -> Resu
     } else if matches!(strace, Strace::Write) {
         anyhow::bail!("the start failed: {}", daemon.said());
     }
-    daemon.kill()?;
+    // Who ended was waited for.
+    if !ended {
+        daemon.kill()?;
+    }
     Ok(ended)
 }
 
@@ -504,7 +507,7 @@ fn daemon_killed(
     strace.terminate()?;
     let moments = some(&seen(bench)?)?;
     for (number, moment) in (1..).zip(moments) {
-        let mut tried = || {
+        let tried = || {
             before(&stage, number)?;
             let _strace = Strace::Kill(&moment).joining(bench, &daemon)?;
             happens(&stage, number)?;
