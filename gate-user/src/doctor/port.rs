@@ -163,7 +163,11 @@ impl Port {
         if let Some(reason) = &self.unread {
             return at.not_asked(reason);
         }
-        let native = self.features.as_ref().map(|it| it.map(XdpFeatures::native));
+        let native = match details.kind {
+            // Whatever its ports have.
+            Kind::Bond(_) => Ok(Some(false)),
+            _ => self.features.as_ref().map(|it| it.map(XdpFeatures::native)),
+        };
         let name = &self.wanted.name;
         let now = details.device.xdp.filter(|_| self.ours).map(|it| it.mode);
         let why = "generic XDP runs in the network stack, after a socket buffer was made: some three times the work a packet";

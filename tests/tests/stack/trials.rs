@@ -6,7 +6,7 @@ use libtest_mimic::Trial;
 
 use crate::bench::{BOND, Bench, FAR, Found, PORTS, ip, syns};
 
-/// The modes in which a bond runs a program on its ports, as far as they need no other end that takes part.
+/// The modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part.
 const MODES: [&str; 3] = ["active-backup", "balance-xor", "balance-rr"];
 
 pub(crate) fn all(found: &Found) -> Vec<Trial> {
@@ -18,6 +18,7 @@ pub(crate) fn all(found: &Found) -> Vec<Trial> {
                 bond_control as fn(&Bench<'_>) -> Result<()>,
             ),
             ("the_gate_on_the_bond_judges_each_frame_once", on_bond),
+            ("the_gate_is_not_on_the_bond_in_native_mode", not_native),
             ("the_gate_on_each_port_judges_each_frame_once", on_ports),
             ("the_bond_and_a_port_are_not_named_at_once", on_both),
         ] {
@@ -96,8 +97,25 @@ fn judged_through_a_failure(bench: &Bench<'_>) -> Result<()> {
 fn on_bond(bench: &Bench<'_>) -> Result<()> {
     let _daemon = bench.run(&[BOND], "auto")?;
     judged_through_a_failure(bench)?;
+    let (_, status) = bench.gate().status()?;
+    let modes: Vec<_> = status.interfaces.iter().map(|it| it.mode.clone()).collect();
+    ensure!(modes == [Some("generic".to_owned())], "{status:?}");
     let doctor = bench.doctor("placement", BOND)?;
-    ensure!(doctor == ["ok"], "doctor says {doctor:?}");
+    ensure!(doctor == ["warning"], "doctor says {doctor:?}");
+    Ok(())
+}
+
+/// The kernel would take the program, and it would judge nothing: its frames are those of the ports.
+fn not_native(bench: &Bench<'_>) -> Result<()> {
+    let output = bench.fails(&[BOND], "native")?;
+    ensure!(
+        output.code() == Some(1)
+            && output.stderr.contains("is a bond")
+            && output.stderr.contains("hint:"),
+        "{output:?}"
+    );
+    let doctor = bench.doctor("placement", BOND)?;
+    ensure!(doctor == ["degraded"], "doctor says {doctor:?}");
     Ok(())
 }
 
