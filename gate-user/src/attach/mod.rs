@@ -361,7 +361,7 @@ fn target(
     let mode = match mode {
         // The program would get on it, and judge nothing.
         Mode::Auto if device.is_bond => Mode::Generic,
-        mode => mode,
+        Mode::Native | Mode::Generic | Mode::Auto => mode,
     };
     match (device.xdp, link) {
         // What is in force stays so, in whatever mode.

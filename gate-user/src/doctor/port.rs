@@ -163,10 +163,11 @@ impl Port {
         if let Some(reason) = &self.unread {
             return at.not_asked(reason);
         }
-        let native = match details.kind {
-            // Whatever its ports have.
-            Kind::Bond(_) => Ok(Some(false)),
-            _ => self.features.as_ref().map(|it| it.map(XdpFeatures::native)),
+        // Whatever the ports of a bond have.
+        let native = if details.device.is_bond {
+            Ok(Some(false))
+        } else {
+            self.features.as_ref().map(|it| it.map(XdpFeatures::native))
         };
         let name = &self.wanted.name;
         let now = details.device.xdp.filter(|_| self.ours).map(|it| it.mode);
