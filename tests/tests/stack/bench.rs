@@ -207,15 +207,13 @@ impl<'a> Bench<'a> {
         let (sender, arrivals) = (Sender::new(far)?, Arrivals::at(at, 1)?);
         // The last one has to come through: those before it have had their time then.
         let last = syns.len() as u64;
+        let first = *syns.first().context("nothing to send")?;
         for (number, syn) in (0..).zip(syns) {
             sender.send(&syn.frame(number))?;
         }
         let mut seen = BTreeSet::new();
         let came = interrupt::wait_until(LIMIT, || {
-            let open = Syn {
-                port: 587,
-                ..syns[0]
-            };
+            let open = Syn { port: 587, ..first };
             let sent = sender.send(&open.frame(last));
             interrupt::sleep(Duration::from_millis(20)).ok();
             let arrived = arrivals.take().unwrap_or_default();

@@ -463,29 +463,31 @@ fn migration(bench: &Bench<'_>) -> Result<()> {
     let mut stage = Stage::new(bench)?;
     drop(stage.scene.daemon.take());
     stage.closed_from_now()?;
-    let programs = [bench.another()?, bench.gate()];
+    let (own, another) = (bench.gate(), bench.another()?);
     // What either does on its way from the other.
-    let moments = programs.map(|to| {
+    let mut moments = Vec::new();
+    for (from, to, is_own) in [(own, another, false), (another, own, true)] {
         stage.run(Strace::Write, to)?;
-        some(&seen(bench)?)
-    });
-    let mut tries: Vec<_> = Vec::new();
-    for (to, moments) in moments.into_iter().enumerate() {
-        tries.extend(moments?.into_iter().map(|moment| (to, moment)));
+        let some = some(&seen(bench)?)?.into_iter();
+        moments.extend(some.map(|moment| (from, to, is_own, moment)));
     }
-    // The one whose pins there are is the second one.
-    let mut now = 1;
-    for (index, (to, moment)) in tries.into_iter().enumerate() {
-        let mut tried = || {
-            if now == to {
-                stage.goes_on(programs[1 - to])?.kill()?;
+    // Whose pins there are.
+    let mut now_own = true;
+    for (index, (from, to, is_own, moment)) in moments.into_iter().enumerate() {
+        let mut way = || {
+            if now_own == is_own {
+                stage.goes_on(from)?.kill()?;
             }
-            stage.run(Strace::Kill(&moment), programs[to])?;
+            stage.run(Strace::Kill(&moment), to)?;
             // Either goes on from there: in turns.
-            now = index % 2;
-            stage.goes_on(programs[now])?.kill().map(drop)
+            now_own = index % 2 == 1;
+            let next = if now_own { own } else { another };
+            stage.goes_on(next)?.kill().map(drop)
         };
-        tried().with_context(|| format!("killed on the way to {to}, before {moment:?}"))?;
+        way().with_context(|| {
+            let name = if is_own { "this" } else { "the other" };
+            format!("killed on the way to {name} version, before {moment:?}")
+        })?;
     }
     stage.end()
 }
