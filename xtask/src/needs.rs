@@ -103,6 +103,12 @@ const NEEDS: &[Need] = &[
         why: "gives a virtual machine a network of its own",
     },
     Need {
+        command: "strace",
+        package: "strace",
+        groups: &[Group::Lab],
+        why: "kills the gate between two system calls",
+    },
+    Need {
         command: "xdp-filter",
         package: "xdp-tools",
         groups: &[Group::Bench],

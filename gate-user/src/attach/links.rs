@@ -196,6 +196,7 @@ mod tests {
                 mode: XdpMode::Native,
             }),
             vlan_of: None,
+            is_bond: false,
         }
     }
 

@@ -24,7 +24,7 @@ use crate::{
     config::{Config, Missing, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{Device, XdpLink, XdpMode},
+    sys::{AttachedXdp, Device, XdpLink, XdpMode},
 };
 
 /// An interface that the program cannot be put on.
@@ -59,6 +59,14 @@ pub enum AttachError {
         found: XdpMode,
         /// The mode wanted.
         wanted: XdpMode,
+    },
+    /// It is a bond, and the mode is native: the bond has the program run on its ports, and each frame is one of the port that it came by.
+    #[error(
+        "{interface}: is a bond, which runs a program in native mode on its ports, as if frames came by those: what has the name of the bond is never asked"
+    )]
+    BlindBond {
+        /// Its name.
+        interface: String,
     },
     /// The driver cannot run it.
     #[error(
@@ -135,6 +143,9 @@ impl AttachError {
             Self::OtherMode { .. } => {
                 "a mode cannot be changed in place: `gate detach`, which opens the gate, then start again; or set `mode` to the one in force".to_owned()
             }
+            Self::BlindBond { interface } => format!(
+                "name its ports under [[interface]] instead (`ip link show master {interface}` lists them); or set `mode = \"generic\"` for the bond. Where the gate is on it in native mode, which judges nothing, `gate detach` first"
+            ),
             Self::NoNative { .. } => "set `mode = \"generic\"` or `mode = \"auto\"` for it under [[interface]]".to_owned(),
             Self::Stripped { interface } => format!(
                 "`ethtool -K {interface} rxvlan off` leaves the tags in the frames; or say under its [[interface]] what frames without a tag are: `stripped = \"access\"`, \"uplink\" or \"pass\""
@@ -339,6 +350,19 @@ fn target(
     // A link is known by its device, since the device may have been renamed.
     let is_on = |it: &Placed<'_>| it.device.is_some_and(|on| on.index == device.index);
     let link = links.iter().find(|(_, it)| is_on(it));
+    let native = |it: AttachedXdp| it.mode == XdpMode::Native;
+    let is_blind = match (device.xdp, link) {
+        (Some(xdp), Some(_)) => native(xdp),
+        (_, _) => mode == Mode::Native,
+    };
+    if device.is_bond && is_blind {
+        return Err(AttachError::BlindBond { interface: name });
+    }
+    let mode = match mode {
+        // The program would get on it, and judge nothing.
+        Mode::Auto if device.is_bond => Mode::Generic,
+        Mode::Native | Mode::Generic | Mode::Auto => mode,
+    };
     match (device.xdp, link) {
         // What is in force stays so, in whatever mode.
         (Some(_), Some(_)) if matches!(tolerance, Tolerance::Blocked) => {}

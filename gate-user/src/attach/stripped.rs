@@ -133,6 +133,7 @@ mod tests {
             name: name.to_owned(),
             xdp: None,
             vlan_of,
+            is_bond: false,
         }
     }
 

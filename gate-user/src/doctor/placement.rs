@@ -5,11 +5,8 @@ use std::collections::BTreeSet;
 use super::finding::{At, Finding};
 use crate::{
     config::Mode,
-    sys::{Details, Kind},
+    sys::{AttachedXdp, Details, Kind, XdpMode},
 };
-
-/// The modes of a bond in which it runs a program on its ports itself (`bond_xdp_check` in the kernel's drivers/net/bonding).
-const NATIVE_BONDS: [&str; 4] = ["balance-rr", "active-backup", "balance-xor", "802.3ad"];
 
 /// The devices of the network namespace, and which of them the configuration names.
 pub(super) struct Stack<'a> {
@@ -70,23 +67,28 @@ impl Stack<'_> {
                 .collect();
             names.join(", ")
         };
-        let generic =
-            "the bond runs no program on its ports: the mode is generic, in the network stack";
+        let is_native = |it: AttachedXdp| it.mode == XdpMode::Native;
         match &details.kind {
             Kind::Bridge => Some(at.warning(
                 "is a bridge: the program sees only what the bridge hands to this machine, in generic mode",
                 "what the bridge forwards from port to port is not judged",
                 format!("name its ports under [[interface]] instead: {}", ports()),
             )),
-            Kind::Bond(bond) if NATIVE_BONDS.contains(&bond.as_str()) => None,
+            // In some modes of a bond the kernel takes such a program, and runs it on the ports (`bond_xdp_set` in its drivers/net/bonding).
+            Kind::Bond(bond) if details.device.xdp.is_some_and(is_native) => Some(at.degraded(
+                format!("open: is a bond (of mode {bond}) with a program in native mode, which sees each frame as one of the port that it came by"),
+                "nothing that arrives there is judged",
+                format!("`gate detach`, then name its ports under [[interface]] instead: {}", ports()),
+            )),
             Kind::Bond(bond) if mode == Mode::Native => Some(at.degraded(
-                format!("is a bond of mode {bond}, which has no native XDP"),
+                format!("is a bond (of mode {bond}), on which the gate cannot be in native mode"),
                 "the gate does not start",
                 format!("name its ports under [[interface]] instead: {}", ports()),
             )),
+            Kind::Bond(_) if mode == Mode::Generic => None,
             Kind::Bond(bond) => Some(at.warning(
-                format!("is a bond of mode {bond}, which has no native XDP"),
-                generic,
+                format!("is a bond (of mode {bond}), on which the gate cannot be in native mode"),
+                "the mode is generic, in the network stack",
                 format!("name its ports under [[interface]] instead: {}", ports()),
             )),
             Kind::Team => Some(at.warning(
@@ -166,6 +168,7 @@ mod tests {
                 name: name.to_owned(),
                 xdp: None,
                 vlan_of: None,
+                is_bond: false,
             },
             up: true,
             mtu: 1500,
@@ -196,7 +199,15 @@ mod tests {
         use Outcome::{Degraded, Ok, Warning};
         let all = bond("802.3ad");
         let native = |named: &[&str], asked| judge(&all, named, asked, Mode::Native);
-        assert_eq!(native(&["bond0"], "bond0"), [Ok]);
+        assert_eq!(native(&["bond0"], "bond0"), [Degraded]);
+        assert_eq!(judge(&all, &["bond0"], "bond0", Mode::Auto), [Warning]);
+        assert_eq!(judge(&all, &["bond0"], "bond0", Mode::Generic), [Ok]);
+        let mut open = all.clone();
+        open[0].device.xdp = Some(AttachedXdp {
+            program: 7,
+            mode: XdpMode::Native,
+        });
+        assert_eq!(judge(&open, &["bond0"], "bond0", Mode::Generic), [Degraded]);
         assert_eq!(native(&["eth0", "eth1"], "eth0"), [Ok]);
         assert_eq!(native(&["eth0"], "eth0"), [Degraded]);
         assert_eq!(native(&["eth0", "eth1", "bond0"], "eth1"), [Degraded]);

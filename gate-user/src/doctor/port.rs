@@ -163,7 +163,12 @@ impl Port {
         if let Some(reason) = &self.unread {
             return at.not_asked(reason);
         }
-        let native = self.features.as_ref().map(|it| it.map(XdpFeatures::native));
+        // Whatever the ports of a bond have.
+        let native = if details.device.is_bond {
+            Ok(Some(false))
+        } else {
+            self.features.as_ref().map(|it| it.map(XdpFeatures::native))
+        };
         let name = &self.wanted.name;
         let now = details.device.xdp.filter(|_| self.ours).map(|it| it.mode);
         let why = "generic XDP runs in the network stack, after a socket buffer was made: some three times the work a packet";

@@ -56,6 +56,8 @@ pub struct Device {
     pub xdp: Option<AttachedXdp>,
     /// If it is a VLAN device, the index of the device that carries it.
     pub vlan_of: Option<u32>,
+    /// Whether it is a bond: a program in native mode would run on its ports, for frames that arrive by those.
+    pub is_bond: bool,
 }
 
 /// How often a listing that devices came or went under is begun anew.
@@ -138,15 +140,20 @@ pub(super) fn device(link: &LinkMessage) -> Option<Device> {
         name,
         xdp: xdp.and_then(attached),
         vlan_of: vlan_of(&link.attributes),
+        is_bond: is_of(&link.attributes, &InfoKind::Bond),
+    })
+}
+
+fn is_of(attributes: &[LinkAttribute], kind: &InfoKind) -> bool {
+    attributes.iter().any(|attribute| match attribute {
+        LinkAttribute::LinkInfo(info) => info.contains(&LinkInfo::Kind(kind.clone())),
+        _ => false,
     })
 }
 
 /// The index of the device that carries a VLAN device; nothing if that one is in another network namespace.
 fn vlan_of(attributes: &[LinkAttribute]) -> Option<u32> {
-    let is_vlan = attributes.iter().any(|attribute| match attribute {
-        LinkAttribute::LinkInfo(info) => info.contains(&LinkInfo::Kind(InfoKind::Vlan)),
-        _ => false,
-    });
+    let is_vlan = is_of(attributes, &InfoKind::Vlan);
     let elsewhere = attributes
         .iter()
         .any(|attribute| matches!(attribute, LinkAttribute::LinkNetNsId(_)));

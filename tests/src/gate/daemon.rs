@@ -50,8 +50,8 @@ impl Daemon {
         }
     }
 
-    /// Starts `command`.
-    pub(super) fn spawn(mut command: Command) -> Result<Self> {
+    /// Starts `command` and waits for nothing.
+    pub fn spawn(mut command: Command) -> Result<Self> {
         // Should this process be killed, its daemon ends with it. The signal comes when the *thread* that started it
         // ends, which for tests and the demo is the one that waits for it.
         let tie = || Ok(set_pdeathsig(Signal::SIGTERM)?);

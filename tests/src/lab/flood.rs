@@ -7,7 +7,8 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
-    thread::JoinHandle,
+    thread::{self, JoinHandle},
+    time::Duration,
 };
 
 use anyhow::{Context as _, Result, ensure};
@@ -16,11 +17,44 @@ use nix::net::if_::if_nametoindex;
 use super::{NetNs, wiring::UPLINK};
 use crate::{exec, pin, test_run};
 
-/// How many copies of a frame are sent in a turn. Between two turns the kernel waits for a grace period: that is when a lab
-/// of two processors does everything else.
-const COPIES: u32 = 8192;
-/// The most turns of one flood.
-const LIMIT: u64 = 10_000;
+/// How many packets are to come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Force {
+    /// Some thousand a second, at the most, so that there is one at any moment and nothing else is slower for it.
+    Trickle,
+    /// So many that each can be followed to where it comes out.
+    Even,
+    /// As many as a processor sends while others have their share of it: millions a second.
+    Torrent,
+}
+
+impl Force {
+    /// How many copies of a frame are sent in a turn. Between two turns the kernel waits for a grace period: that is when a lab
+    /// of two processors does everything else.
+    const fn copies(self) -> u32 {
+        match self {
+            Self::Trickle => 64,
+            Self::Even => 8192,
+            Self::Torrent => 64 * 8192,
+        }
+    }
+
+    /// How long to wait between two turns beside that.
+    const fn pause(self) -> Duration {
+        match self {
+            Self::Trickle => Duration::from_millis(5),
+            Self::Even | Self::Torrent => Duration::ZERO,
+        }
+    }
+
+    /// The most turns of one flood: some minutes.
+    const fn turns(self) -> usize {
+        match self {
+            Self::Trickle => 100_000,
+            Self::Even | Self::Torrent => 10_000,
+        }
+    }
+}
 
 /// Sends copies of TCP segments from a link until it is told to stop, and at its limit in any case. Each has by chance one
 /// of two thousand source addresses in either half of its family, none of which is of special use, and a source port of its
@@ -45,7 +79,7 @@ impl Progress {
 }
 
 impl Flood {
-    pub(super) fn start(netns: &NetNs, frames: Vec<Vec<u8>>) -> Result<Self> {
+    pub(super) fn start(netns: &NetNs, frames: Vec<Vec<u8>>, force: Force) -> Result<Self> {
         ensure!(!frames.is_empty(), "nothing to send");
         let stop = Arc::new(AtomicBool::new(false));
         let progress = Progress::default();
@@ -56,13 +90,14 @@ impl Flood {
             .collect::<Result<Vec<_>>>()?;
         let thread = netns.spawn(move || {
             let interface = if_nametoindex(UPLINK)?;
-            let turns = usize::try_from(LIMIT)?;
-            for (program, frame) in senders.iter().cycle().take(turns) {
+            let copies = force.copies();
+            for (program, frame) in senders.iter().cycle().take(force.turns()) {
                 if seen.load(Ordering::Relaxed) {
                     break;
                 }
-                test_run::send_live(program.as_fd(), interface, frame, COPIES)?;
-                count.0.fetch_add(COPIES.into(), Ordering::Relaxed);
+                test_run::send_live(program.as_fd(), interface, frame, copies)?;
+                count.0.fetch_add(copies.into(), Ordering::Relaxed);
+                thread::sleep(force.pause());
             }
             Ok(())
         });

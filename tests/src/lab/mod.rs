@@ -44,7 +44,7 @@ pub use self::{
     bpffs::{BPFFS, Pins},
     client::{Hammer, Knocks, Seen},
     country::{Country, Database, HOME, Roamers},
-    flood::{Flood, Progress},
+    flood::{Flood, Force, Progress},
     host::{Role, Who},
     line::{Encapsulation, Line},
     netns::NetNs,
@@ -281,8 +281,8 @@ impl Lab {
     }
 
     /// Starts to send these frames from `who`'s link, many times a second, until it is told to stop.
-    pub fn flood(&self, from: Who, frames: Vec<Vec<u8>>) -> Result<Flood> {
-        Flood::start(&self.host(from)?.netns, frames)
+    pub fn flood(&self, from: Who, frames: Vec<Vec<u8>>, force: Force) -> Result<Flood> {
+        Flood::start(&self.host(from)?.netns, frames, force)
     }
 
     /// How many frames of floods `who`'s link has sent so far, by its own count.

@@ -17,7 +17,7 @@ use gate_tests::{
     privilege,
     residue::Watch,
 };
-use libtest_mimic::{Failed, Trial};
+use libtest_mimic::{Completion, Failed, Trial};
 use tempfile::TempDir;
 
 use crate::{
@@ -77,6 +77,15 @@ impl Found {
         name: impl Into<String>,
         body: impl FnOnce(&Tools) -> Result<()> + Send + 'static,
     ) -> Trial {
+        self.open_trial(name, |tools| body(tools).map(|()| Completion::Completed))
+    }
+
+    /// The same, of a trial that may find that this machine cannot try it.
+    pub(crate) fn open_trial(
+        &self,
+        name: impl Into<String>,
+        body: impl FnOnce(&Tools) -> Result<Completion> + Send + 'static,
+    ) -> Trial {
         let found = self.clone();
         let ignored = self.tools.is_err();
         let run = move || {
@@ -87,7 +96,7 @@ impl Found {
             };
             tried().map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")))
         };
-        Trial::test(name, run).with_ignored_flag(ignored)
+        Trial::ignorable_test(name, run).with_ignored_flag(ignored)
     }
 
     /// A trial in a lab of its own, of which nothing may be left.
@@ -105,9 +114,12 @@ impl Found {
         name: impl Into<String>,
         body: impl FnOnce(&Bench<'_>) -> Result<()> + Send + 'static,
     ) -> Trial {
-        let missing = self.get().is_ok_and(|tools| tools.another.is_none());
-        let trial = self.lab_trial(name, body);
-        if missing {
+        self.needs_another(self.lab_trial(name, body))
+    }
+
+    /// A trial, ignored where no program with another version of the map ABI was built.
+    pub(crate) fn needs_another(&self, trial: Trial) -> Trial {
+        if self.get().is_ok_and(|tools| tools.another.is_none()) {
             trial.with_ignored_flag(true)
         } else {
             trial
@@ -120,12 +132,7 @@ impl Found {
         name: impl Into<String>,
         body: impl FnOnce(&mut Bench<'_>) -> Result<()> + Send + 'static,
     ) -> Trial {
-        self.trial(name, |tools| {
-            let watch = Watch::start();
-            let outcome = Bench::new(tools).and_then(|mut bench| body(&mut bench));
-            let clean = watch.nothing_left();
-            outcome.and(clean)
-        })
+        self.trial(name, |tools| tools.in_lab(body))
     }
 }
 
@@ -146,6 +153,14 @@ impl Tools {
             small: Database::open(&path)?,
             _scratch: scratch,
         })
+    }
+
+    /// Does `work` in a lab of its own, of which nothing may be left.
+    pub(crate) fn in_lab<T>(&self, work: impl FnOnce(&mut Bench<'_>) -> Result<T>) -> Result<T> {
+        let watch = Watch::start();
+        let outcome = Bench::new(self).and_then(|mut bench| work(&mut bench));
+        let clean = watch.nothing_left();
+        outcome.and_then(|it| clean.map(|()| it))
     }
 }
 

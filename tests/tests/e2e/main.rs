@@ -8,7 +8,7 @@
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
 //! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
-//! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
+//! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it; what could open a gate under a million packets a second; a gate killed between any two steps |
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |

@@ -10,13 +10,18 @@ use std::{
 use anyhow::{Context as _, Result, ensure};
 
 use super::{
-    NIC, TABLES, driver,
+    NIC, STACK, TABLES, driver,
     nic::{Nics, PEER, VARIABLE},
 };
 use crate::{build::Built, command, say, workspace::Workspace};
 
 /// What init writes before it switches the machine off; the exit code follows.
 pub(crate) const SENTINEL: &str = "gate-vm: exit ";
+
+/// The modules of devices that are made of others, each after those that it needs.
+const DEVICES: [&str; 8] = [
+    "veth", "llc", "stp", "garp", "mrp", "8021q", "tls", "bonding",
+];
 
 /// What is in every guest's image.
 pub(crate) struct Root(PathBuf);
@@ -38,7 +43,8 @@ impl Root {
         ] {
             make(&root.join(name))?;
         }
-        for name in ["busybox", "ethtool"] {
+        // Its own `ip` makes no bonds.
+        for name in ["busybox", "ethtool", "ip"] {
             let program =
                 command::find(name).with_context(|| format!("{name} is gone from PATH"))?;
             copy(&program, &root.join("bin").join(name))?;
@@ -79,7 +85,7 @@ impl Root {
         // Those of another kernel.
         let _ = fs::remove_dir_all(&directory);
         make(&directory)?;
-        for (index, name) in nics.modules().enumerate() {
+        for (index, name) in nics.modules().chain(DEVICES).enumerate() {
             // The shell, too, sorts by these numbers.
             driver::copy(
                 modules,
@@ -125,6 +131,7 @@ interface() {{
 }}
 code=0
 /tests/{TABLES} {arguments} || code=$?
+/tests/{STACK} {arguments} || code=$?
 # ADDRESS/MODE/SPREAD of each; where there is none, the program says that it skips everything.
 for nic in $(echo \"${{{VARIABLE}:--}}\" | tr ',' ' '); do
     address=${{nic%%/*}} rest=${{nic#*/}}

@@ -30,6 +30,8 @@ const SERIES: [&str; 2] = ["6.1", "6.12"];
 const TABLES: &str = "prog_run";
 /// The one that needs a NIC, and another one to send to it from; `cargo test` leaves it out.
 pub(crate) const NIC: &str = "nic";
+/// The one that needs bonds and VLAN devices, likewise.
+const STACK: &str = "stack";
 
 /// Runs the BPF tables under other kernels in qemu, and the gate on their NICs
 #[derive(clap::Args)]
@@ -155,7 +157,7 @@ fn ready() -> Result<()> {
 
 /// Compiles the suites and asks cargo where it put them.
 fn programs(workspace: &Workspace) -> Result<Vec<(&'static str, PathBuf)>> {
-    let suites = [TABLES, NIC];
+    let suites = [TABLES, NIC, STACK];
     let mut build = workspace.cargo();
     build.args([
         "test",

@@ -23,6 +23,7 @@ fn well() -> Port {
                     mode: XdpMode::Native,
                 }),
                 vlan_of: None,
+                is_bond: false,
             },
             up: true,
             mtu: 1500,

@@ -9,7 +9,7 @@ use crate::{
     config::Missing,
     generation::manifest,
     pins::Pins,
-    sys::Device,
+    sys::{Device, XdpMode},
 };
 
 /// An interface and what is on it.
@@ -75,7 +75,11 @@ pub(super) fn interface(
     // The device that the link is on, which may have been renamed; else the one that has the name.
     let linked = link.and_then(|link| link.device);
     let device = linked.or_else(|| devices.iter().find(|device| device.name == *name));
-    let judging = linked.and_then(|device| device.xdp);
+    let is_blind =
+        |device: &Device| device.is_bond && device.xdp.is_some_and(|it| it.mode == XdpMode::Native);
+    let judging = linked
+        .filter(|it| !is_blind(it))
+        .and_then(|device| device.xdp);
     let state = match (device, judging) {
         (None, _) => Link::Missing,
         (Some(_), None) => Link::Open,
@@ -83,6 +87,10 @@ pub(super) fn interface(
     };
     let problem = match (state, device) {
         (Link::Missing, _) | (_, None) => missing(named, link),
+        (Link::Open, Some(device)) if is_blind(device) => Some(format!(
+            "{name}: open, nothing is judged on it: it is a bond with a program in native mode, which sees each frame as one of the port that it came by; \
+             `gate detach`, then name its ports under [[interface]] or set `mode = \"generic\"`"
+        )),
         (Link::Open, Some(Device { xdp: Some(xdp), .. })) => Some(format!(
             "{name}: open, nothing is judged on it: another XDP program (id {}) is attached; once that is gone the gate gets on it",
             xdp.program

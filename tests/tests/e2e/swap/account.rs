@@ -2,12 +2,12 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use anyhow::Result;
+use anyhow::{Result, ensure};
 use gate_common::{
     Country,
     abi::{FlowKey, FlowTag},
 };
-use gate_tests::gate::Packets;
+use gate_tests::gate::{Counters, Packets};
 use gate_user::{generation::Manifest, sys::Map};
 
 use super::sides::{Says, Side};
@@ -89,6 +89,39 @@ impl Account {
         ] {
             self.counted.insert(format!("{what} {verdict}"), count);
         }
+    }
+
+    /// Adds everything that `gate counters` says.
+    pub(super) fn count_all(&mut self, counters: &Counters) {
+        for it in &counters.reasons {
+            let what = format!("reason {} {}", it.reason, it.verdict);
+            self.counted.insert(what, it.packets);
+        }
+        for it in &counters.countries {
+            let what = format!("country {}", it.country.as_deref().unwrap_or("none"));
+            self.counted.insert(what, it.packets);
+        }
+        for it in &counters.interfaces {
+            self.count(&format!("interface {}", it.name), it.packets);
+        }
+        for it in &counters.pools {
+            self.count(&format!("pool {}", it.name), it.packets);
+        }
+        for it in &counters.classes {
+            self.count(&format!("class {}", it.name), it.packets);
+        }
+    }
+
+    /// Checks that nothing that was counted at `before` is fewer now, or counted no more.
+    pub(super) fn not_before(&self, before: &Self) -> Result<()> {
+        for (what, count) in &before.counted {
+            let now = self.counted.get(what);
+            ensure!(
+                now >= Some(count),
+                "counters went backwards: {what} was {count}, and then {now:?}"
+            );
+        }
+        Ok(())
     }
 
     /// What changed since `before`.

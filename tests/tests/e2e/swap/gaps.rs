@@ -1,32 +1,36 @@
 //! What could open a gate for a moment: under a flood of connections that are all refused, not one comes out.
 //!
-//! [`super::gap`] is the control: with the same flood and the same count, a program that is away for a millisecond shows.
+//! The control has the same flood and the same count: a program that is away for a millisecond shows.
 
-use std::{
-    process::Command,
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-};
+use std::{process::Command, time::Duration};
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
     gate::{Config, Daemon},
     interrupt,
-    lab::{Flood, Who},
+    lab::Who,
+    pin,
 };
 use libtest_mimic::Trial;
 
-use super::{ACCESS, LIMIT, MEET, PACE, Scene, Side, frames};
+use super::{
+    ACCESS, Account, LIMIT, Scene, Side,
+    torrent::{self, MEET, Rate, Torrent},
+};
 use crate::bench::{Bench, Found};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
-    let trial = |name: &str, happens: fn(&mut Scene<'_>, &Flooded<'_>) -> Result<()>| {
-        found.lab_trial(format!("gaps::{name}"), move |bench| {
-            under_flood(bench, happens)
-        })
+    let trial = |name: &str, happens: fn(&mut Scene<'_>, &Torrent<'_>) -> Result<()>| {
+        let body = move |bench: &Bench<'_>| under_flood(bench, happens);
+        torrent::trial(found, format!("gaps::{name}"), body)
     };
     vec![
+        torrent::trial(
+            found,
+            "gaps::control_a_moment_without_the_program_shows".to_owned(),
+            control,
+        ),
         trial("kill_9_and_a_start", killed),
         trial("sigterm_and_a_start", terminated),
         trial("a_start_with_another_program", upgraded),
@@ -42,43 +46,36 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
 /// Text that no configuration has.
 const NONSENSE: &str = "[port25]\naction = \"perhaps\"\n";
 
-/// A flood that is under way.
-struct Flooded<'f>(&'f Flood);
-
-impl Flooded<'_> {
-    /// Waits until [`MEET`] more packets were sent.
-    fn meet(&self) -> Result<()> {
-        let progress = self.0.progress();
-        let before = progress.segments();
-        let sent = interrupt::wait_until(LIMIT, || progress.segments() >= before + MEET)?;
-        ensure!(sent, "the flood ran dry");
-        Ok(())
-    }
-}
-
 /// Everything that is sent is refused and counted, whatever `happens`, and what was counted once is not forgotten.
 fn under_flood(
     bench: &Bench<'_>,
-    happens: impl FnOnce(&mut Scene<'_>, &Flooded<'_>) -> Result<()>,
-) -> Result<()> {
+    happens: impl FnOnce(&mut Scene<'_>, &Torrent<'_>) -> Result<()>,
+) -> Result<Rate> {
+    let (rate, account) = flooded(bench, happens)?;
+    closed(&account)?;
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    Ok(rate)
+}
+
+/// What was counted of a flood, from before it to after it.
+fn flooded(
+    bench: &Bench<'_>,
+    happens: impl FnOnce(&mut Scene<'_>, &Torrent<'_>) -> Result<()>,
+) -> Result<(Rate, Account)> {
     let mut scene = Scene::new(bench)?;
     let before = scene.account()?;
-    let flood = bench.lab.flood(Who::Subscriber, frames(&[25]))?;
-    let flooded = Flooded(&flood);
-    flooded.meet()?;
-    let done = AtomicBool::new(false);
-    let outcome = thread::scope(|scope| {
-        let watching = scope.spawn(|| never_backwards(bench, &done));
-        let outcome = happens(&mut scene, &flooded).and_then(|()| flooded.meet());
-        done.store(true, Ordering::Relaxed);
-        let watched = watching
-            .join()
-            .map_err(|_| anyhow!("the look at counters panicked"))?;
-        outcome.and(watched)
+    let flood = Torrent::start(bench)?;
+    flood.meet()?;
+    let outcome = torrent::watched(&[bench.gate()], || {
+        happens(&mut scene, &flood).and_then(|()| flood.meet())
     });
-    flood.stop()?;
+    let rate = flood.stop()?;
     outcome?;
-    let account = scene.account()?.since(&before);
+    Ok((rate, scene.account()?.since(&before)))
+}
+
+/// Nothing came out, and enough was refused.
+fn closed(account: &Account) -> Result<()> {
     let refused = account
         .counted
         .get("reason restricted refused")
@@ -90,21 +87,29 @@ fn under_flood(
     );
     // What was in a queue of an interface when that went down was sent, and never arrived.
     ensure!(refused <= account.smtp, "refused twice: {account:#?}");
-    bench.refused(Who::Subscriber, Who::OtherMail, 25)
+    Ok(())
 }
 
-fn never_backwards(bench: &Bench<'_>, done: &AtomicBool) -> Result<()> {
-    let mut before = 0;
-    while !done.load(Ordering::Relaxed) {
-        let now = bench.gate().counters()?.verdicts.refused;
-        ensure!(
-            now >= before,
-            "counters went backwards: {before}, then {now}"
-        );
-        before = now;
-        thread::sleep(PACE);
-    }
-    Ok(())
+/// A program that passes everything is in its place for a millisecond.
+fn control(bench: &Bench<'_>) -> Result<Rate> {
+    let (rate, account) = flooded(bench, |scene, flood| {
+        let link = scene.version().join("links").join(ACCESS);
+        let own = pin::get(&scene.version().join("program"))?;
+        pin::replace_program(&link, &pin::passing_program()?)?;
+        interrupt::sleep(Duration::from_millis(1))?;
+        flood.meet()?;
+        pin::replace_program(&link, &own)?;
+        flood.meet()
+    })?;
+    ensure!(
+        account.smtp_out > 0 && closed(&account).is_err(),
+        "a gap does not show: {account:#?}"
+    );
+    ensure!(
+        Account::default().not_before(&account).is_err(),
+        "counters that go backwards do not show"
+    );
+    Ok(rate)
 }
 
 /// The daemon, which the scene has for as long as nobody takes it.
@@ -117,7 +122,7 @@ fn start(scene: &mut Scene<'_>, config: &Config) -> Result<()> {
     Ok(())
 }
 
-fn killed(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn killed(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let config = Side::Refuse.config(scene.bench)?;
     for _ in 0..2 {
         take(scene)?.kill()?;
@@ -127,7 +132,7 @@ fn killed(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
     Ok(())
 }
 
-fn terminated(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn terminated(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let config = Side::Refuse.config(scene.bench)?;
     for _ in 0..2 {
         take(scene)?.terminate()?;
@@ -138,7 +143,7 @@ fn terminated(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 }
 
 /// The program that looks at every packet is another one: as an upgrade has it, it takes the place of the one that runs.
-fn upgraded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn upgraded(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let program = |scene: &Scene<'_>| {
         let attached = scene.bench.lab.router().attached()?;
         attached.get(ACCESS).copied().context("no program")
@@ -159,7 +164,7 @@ fn upgraded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
     Ok(())
 }
 
-fn reloaded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn reloaded(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     for _ in 0..10 {
         scene.reload(Side::Refuse)?;
     }
@@ -167,7 +172,7 @@ fn reloaded(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 }
 
 /// A hundred changes of exemptions: that of a neighbour, and of a prefix beside the source of the flood.
-fn exempted(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn exempted(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let bench = scene.bench;
     let mut config = Side::Refuse.config(bench)?;
     config.tables = "[exemptions]\nfile = \"exemptions\"\n";
@@ -183,7 +188,7 @@ fn exempted(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
     flooded.meet()
 }
 
-fn refused(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn refused(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let bench = scene.bench;
     let path = bench.lab.scratch().join("gate.toml");
     let good = std::fs::read(&path)?;
@@ -199,7 +204,7 @@ fn refused(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 
 /// Not the one that the flood comes in by: veth in native mode takes the program off while it closes, and some packets of its queue go on without it
 /// (`veth_disable_xdp` in drivers/net/veth.c), of a program that drops everything as well.
-fn bounced(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn bounced(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let interface = Who::Neighbour.interface();
     for _ in 0..5 {
         let router = scene.bench.lab.router();
@@ -212,7 +217,7 @@ fn bounced(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 }
 
 /// The interface of a neighbour, which the daemon takes off the gate and puts on it again.
-fn come_and_go(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn come_and_go(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let lab = &scene.bench.lab;
     for _ in 0..3 {
         lab.unplug(Who::Neighbour)?;
@@ -228,7 +233,7 @@ fn come_and_go(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
 }
 
 /// It gets no more memory than it has: whatever that makes of it, the gate goes on.
-fn starved(scene: &mut Scene<'_>, flooded: &Flooded<'_>) -> Result<()> {
+fn starved(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let bench = scene.bench;
     let daemon = take(scene)?;
     let mut prlimit = Command::new("prlimit");

@@ -6,12 +6,10 @@
 use std::{
     fs,
     path::{Path, PathBuf},
-    sync::atomic::{AtomicBool, Ordering},
-    thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
-use anyhow::{Context as _, Result, anyhow, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec::{self, Output},
     gate::{Daemon, Gate},
@@ -21,13 +19,19 @@ use gate_tests::{
 };
 use libtest_mimic::Trial;
 
-use super::{LIMIT, MEET, PACE, Scene, Side, frames};
+use super::{
+    LIMIT, Scene, Side,
+    torrent::{self, MEET, Rate, Torrent},
+};
 use crate::bench::{Bench, Found};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     vec![
-        found.another_trial("migration::no_packet_of_a_flood_gets_through", flooded),
-        found.another_trial("migration::kill_9_at_any_moment", killed),
+        found.needs_another(torrent::trial(
+            found,
+            "migration::no_packet_of_a_flood_gets_through".to_owned(),
+            flooded,
+        )),
         found.another_trial("migration::a_start_that_fails_is_taken_back", taken_back),
         found.another_trial("migration::a_bypass_goes_on", bypassed),
         found.another_trial("migration::what_does_not_go_on_is_named", named),
@@ -75,41 +79,26 @@ fn links(bench: &Bench<'_>) -> Result<Vec<u32>> {
     Ok(links)
 }
 
-fn flooded(bench: &Bench<'_>) -> Result<()> {
+fn flooded(bench: &Bench<'_>) -> Result<Rate> {
     let mut scene = Scene::new(bench)?;
     let path = Side::Refuse.config(bench)?.write(&bench.lab, "gate.toml")?;
     let links_before = links(bench)?;
     let before = scene.account()?;
-    let flood = bench.lab.flood(Who::Subscriber, frames(&[25]))?;
-    let progress = flood.progress();
-    let meet = || {
-        let before = progress.segments();
-        let sent = interrupt::wait_until(LIMIT, || progress.segments() >= before + MEET)?;
-        ensure!(sent, "the flood ran dry");
-        Ok(())
-    };
+    let flood = Torrent::start(bench)?;
     let programs = [bench.another()?, bench.gate()];
-    let done = AtomicBool::new(false);
-    let outcome = thread::scope(|scope| {
-        let watching = scope.spawn(|| never_backwards(&programs, &done));
-        let mut moves = || {
-            let mut daemon = scene.daemon.take().context("no daemon")?;
-            for program in [programs, programs].concat() {
-                meet()?;
-                daemon.kill()?;
-                daemon = program.run(&path)?;
-                ensure!(daemon.said().contains(TOOK_OVER), "{}", daemon.said());
-                ensure!(versions(bench)?.len() == 1, "{:?}", versions(bench)?);
-            }
-            scene.daemon = Some(daemon);
-            meet()
-        };
-        let outcome = moves();
-        done.store(true, Ordering::Relaxed);
-        let watched = watching.join();
-        outcome.and(watched.map_err(|_| anyhow!("the look at counters panicked"))?)
+    let outcome = torrent::watched(&programs, || {
+        let mut daemon = scene.daemon.take().context("no daemon")?;
+        for program in [programs, programs].concat() {
+            flood.meet()?;
+            daemon.kill()?;
+            daemon = program.run(&path)?;
+            ensure!(daemon.said().contains(TOOK_OVER), "{}", daemon.said());
+            ensure!(versions(bench)?.len() == 1, "{:?}", versions(bench)?);
+        }
+        scene.daemon = Some(daemon);
+        flood.meet()
     });
-    flood.stop()?;
+    let rate = flood.stop()?;
     outcome?;
     let account = scene.account()?.since(&before);
     let faults = account.faults();
@@ -118,60 +107,8 @@ fn flooded(bench: &Bench<'_>) -> Result<()> {
         "not each packet was refused and counted once:{faults}\n{account:#?}"
     );
     ensure!(links(bench)? == links_before, "other links than before");
-    bench.refused(Who::Subscriber, Who::OtherMail, 25)
-}
-
-/// What either of the programs says; while the pins become those of the other, neither may say anything.
-fn never_backwards(programs: &[Gate<'_>], done: &AtomicBool) -> Result<()> {
-    let (mut before, mut looks) = (0, 0);
-    while !done.load(Ordering::Relaxed) {
-        if let Some(counters) = programs.iter().find_map(|it| it.counters().ok()) {
-            let now = counters.verdicts.refused;
-            ensure!(
-                now >= before,
-                "counters went backwards: {before}, then {now}"
-            );
-            before = now;
-            looks += 1;
-        }
-        thread::sleep(PACE);
-    }
-    ensure!(looks > 0, "nobody could read the counters");
-    Ok(())
-}
-
-/// How many moments of a start are tried.
-const PARTS: u32 = 4;
-
-fn killed(bench: &Bench<'_>) -> Result<()> {
-    let path = config(bench)?;
-    let programs @ [own, another] = [bench.gate(), bench.another()?];
-    bench.gate().run(&path)?.kill()?;
-    let start = Instant::now();
-    bench.another()?.run(&path)?.kill()?;
-    let whole = start.elapsed();
-    let links_before = links(bench)?;
-    for part in 0..=PARTS {
-        let after = whole * part / PARTS;
-        for to in programs {
-            let daemon = to.begin(&path)?;
-            interrupt::sleep(after)?;
-            daemon.kill()?;
-            bench
-                .refused(Who::Subscriber, Who::OtherMail, 25)
-                .with_context(|| format!("killed after {after:?} of {whole:?}"))?;
-            // Either goes on from there: in turns.
-            let next = if part % 2 == 0 { own } else { another };
-            next.run(&path)
-                .with_context(|| format!("killed after {after:?} of {whole:?}"))?
-                .kill()?;
-            ensure!(versions(bench)?.len() == 1, "{:?}", versions(bench)?);
-            ensure!(links(bench)? == links_before, "other links than before");
-            bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
-        }
-    }
-    bench.gate().run(&path)?.terminate()?;
-    bench.in_force()
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    Ok(rate)
 }
 
 fn run(gate: Gate<'_>, config: &Path) -> Result<Output> {

@@ -8,6 +8,8 @@ mod account;
 mod gaps;
 mod migration;
 mod sides;
+mod steps;
+mod torrent;
 
 use std::{
     path::PathBuf,
@@ -23,7 +25,7 @@ use gate_tests::{
     exec,
     gate::Daemon,
     interrupt,
-    lab::{Addresses, Flood, Progress, Tap, Who},
+    lab::{Addresses, Flood, Force, Progress, Tap, Who},
     pin,
 };
 use gate_user::{
@@ -48,6 +50,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     ];
     trials.extend(gaps::trials(found));
     trials.extend(migration::trials(found));
+    trials.extend(steps::trials(found));
     trials
 }
 
@@ -155,8 +158,8 @@ impl<'a> Scene<'a> {
     fn flood(&self) -> Result<Floods> {
         let lab = &self.bench.lab;
         Ok(Floods([
-            lab.flood(Who::Subscriber, frames(&[25]))?,
-            lab.flood(Who::Foreign, frames(&[587, 465]))?,
+            lab.flood(Who::Subscriber, frames(&[25]), Force::Even)?,
+            lab.flood(Who::Foreign, frames(&[587, 465]), Force::Even)?,
         ]))
     }
 
@@ -195,24 +198,7 @@ impl<'a> Scene<'a> {
             lost: lost(self.bench)?,
             ..Account::default()
         };
-        let counters = self.bench.gate().counters()?;
-        for it in &counters.reasons {
-            let what = format!("reason {} {}", it.reason, it.verdict);
-            account.counted.insert(what, it.packets);
-        }
-        for it in &counters.countries {
-            let what = format!("country {}", it.country.as_deref().unwrap_or("none"));
-            account.counted.insert(what, it.packets);
-        }
-        for it in &counters.interfaces {
-            account.count(&format!("interface {}", it.name), it.packets);
-        }
-        for it in &counters.pools {
-            account.count(&format!("pool {}", it.name), it.packets);
-        }
-        for it in &counters.classes {
-            account.count(&format!("class {}", it.name), it.packets);
-        }
+        account.count_all(&self.bench.gate().counters()?);
         Ok(account)
     }
 }
