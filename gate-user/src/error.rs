@@ -11,6 +11,7 @@ use crate::{
     generation::{ListError, PlanError, manifest::ManifestError},
     geoip::{Cause, GeoipError},
     guard::GuardError,
+    init::InitError,
     judge::InstanceError,
     kernel::KernelError,
     last_good::LastGoodError,
@@ -93,6 +94,9 @@ pub enum Error {
     /// A capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// There is no configuration to begin with.
+    #[error(transparent)]
+    Init(#[from] InitError),
     /// The last good configuration cannot be had.
     #[error(transparent)]
     LastGood(#[from] LastGoodError),
@@ -228,6 +232,7 @@ impl Error {
             | Self::Attach(_)
             | Self::Mark(_)
             | Self::Control(_)
+            | Self::Init(_)
             | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
@@ -264,6 +269,7 @@ impl Error {
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
             Self::LastGood(error) => Some(error.hint()),
+            Self::Init(error) => Some(error.hint().to_owned()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),
             Self::NoDaemon { config, .. } => Some(format!(

@@ -24,6 +24,7 @@ pub mod floor;
 pub mod generation;
 pub mod geoip;
 pub mod guard;
+pub mod init;
 pub mod judge;
 pub mod kernel;
 pub mod last_good;

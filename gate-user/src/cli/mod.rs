@@ -13,7 +13,7 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, doctor,
+    check, control, detach, diff, doctor, init,
     last_good::{self, Store},
     load,
     matrix::{self, Language, Style},
@@ -131,6 +131,17 @@ enum Command {
         /// The configuration
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Write a configuration to begin with, from the interfaces, addresses and routes of this machine
+    ///
+    /// It only observes. Which interface has which role is a guess, and a comment says what it is made of.
+    Init {
+        /// Where to write it; `-` is standard output
+        #[arg(long, value_name = "FILE", default_value = "-")]
+        output: PathBuf,
+        /// Write it over what is there
+        #[arg(long)]
+        force: bool,
     },
     /// Say what is in force, and what is wrong with it
     Status,
@@ -266,6 +277,10 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         } => show(&bypass(&pins, length, reason, switch)?, format),
         Command::Exempt(command) => exempt::run(&pins, command, format),
         Command::Check { config } => show(&check::check(&pins, &config)?, format),
+        Command::Init { output, force } => {
+            let file = Some(output.as_path()).filter(|it| it.as_os_str() != "-");
+            show(&init::init(file, force)?, format)
+        }
         Command::Status => {
             let status = report::status(&pins)?;
             show(&status, format)?;

@@ -9,6 +9,7 @@
 //! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
+//! | `boot` | what a machine starts with when the files of the configuration are gone or wrong, and what the service manager hears |
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
@@ -39,6 +40,7 @@
 mod answers;
 mod bad_input;
 mod bench;
+mod boot;
 mod bypass;
 mod carriers;
 mod class_limits;
@@ -84,6 +86,7 @@ fn main() -> ExitCode {
         lab::trials(&found),
         promises::trials(&found),
         restart::trials(&found),
+        boot::trials(&found),
         recovery::trials(&found),
         interfaces::trials(&found),
         reload::trials(&found),
