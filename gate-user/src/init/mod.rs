@@ -105,9 +105,10 @@ pub fn init(file: Option<&Path>, force: bool) -> Result<Begun, Error> {
     if let Some(path) = file {
         write(path, &text, force).map_err(|error| {
             let path = path.to_owned();
-            match error.kind() {
-                io::ErrorKind::AlreadyExists => InitError::Exists { path },
-                _ => InitError::Io { path, error },
+            if error.kind() == io::ErrorKind::AlreadyExists {
+                InitError::Exists { path }
+            } else {
+                InitError::Io { path, error }
             }
         })?;
     }
