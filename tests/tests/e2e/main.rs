@@ -6,7 +6,7 @@
 //! | `promises` | the whole matrix of who reaches whom, in native and generic mode, in both profiles, each beside its control |
 //! | `restart` | what a daemon that dies, ends or starts again changes: nothing; and what gets through a gate that is detached |
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
-//! | `init` | a configuration to begin with, put in force as it is |
+//! | `init` | a configuration to begin with, which passes `gate check` and is written over nothing |
 //! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it |
