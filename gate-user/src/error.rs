@@ -11,8 +11,10 @@ use crate::{
     generation::{ListError, PlanError, manifest::ManifestError},
     geoip::{Cause, GeoipError},
     guard::GuardError,
+    init::InitError,
     judge::InstanceError,
     kernel::KernelError,
+    last_good::LastGoodError,
     migrate::MigrateError,
     pins::PinsError,
     rehearse::RehearseError,
@@ -96,6 +98,12 @@ pub enum Error {
     /// There is nothing to draw on.
     #[error(transparent)]
     Top(#[from] TopError),
+    /// There is no configuration to begin with.
+    #[error(transparent)]
+    Init(#[from] InitError),
+    /// The last good configuration cannot be had.
+    #[error(transparent)]
+    LastGood(#[from] LastGoodError),
     /// There is no generation to go back to.
     #[error("{pins}: no generation is kept that generation {generation} could be rolled back to", pins = pins.display())]
     NoWayBack {
@@ -206,7 +214,7 @@ impl Error {
             | Self::Plan(_)
             | Self::Bypass(_)
             | Self::Unconfirmed { .. } => Exit::Usage,
-            Self::NoDaemon { .. } => Exit::Degraded,
+            Self::NoDaemon { .. } | Self::LastGood(_) => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
             Self::Rehearse(error) => error.exit(),
             Self::Replay(error) => error.exit(),
@@ -229,6 +237,7 @@ impl Error {
             | Self::Mark(_)
             | Self::Control(_)
             | Self::Top(_)
+            | Self::Init(_)
             | Self::OldKernel { .. }
             | Self::Privilege { .. }
             | Self::Cancelled
@@ -264,6 +273,8 @@ impl Error {
             Self::Exempt(error) => Some(error.hint()),
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
+            Self::LastGood(error) => Some(error.hint()),
+            Self::Init(error) => Some(error.hint().to_owned()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),
             Self::Top(error) => Some(error.hint().to_owned()),

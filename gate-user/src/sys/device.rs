@@ -70,9 +70,23 @@ pub fn devices() -> io::Result<Vec<Device>> {
 
 /// What `of` makes of every device of this network namespace.
 pub(super) fn links<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Vec<T>> {
+    dump(
+        || RouteNetlinkMessage::GetLink(LinkMessage::default()),
+        |message| match message {
+            RouteNetlinkMessage::NewLink(link) => of(link),
+            _ => None,
+        },
+    )
+}
+
+/// What `of` makes of every message that answers this request for all there is.
+pub(super) fn dump<T>(
+    request: impl Fn() -> RouteNetlinkMessage,
+    of: impl Fn(&RouteNetlinkMessage) -> Option<T>,
+) -> io::Result<Vec<T>> {
     for _ in 0..TRIES {
-        if let Some(devices) = list(&of)? {
-            return Ok(devices);
+        if let Some(found) = list(request(), &of)? {
+            return Ok(found);
         }
     }
     Err(io::Error::other(
@@ -80,19 +94,22 @@ pub(super) fn links<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Vec
     ))
 }
 
-/// Every device; `None` if some came or went meanwhile.
-fn list<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Option<Vec<T>>> {
+/// All of it; `None` if some came or went meanwhile.
+fn list<T>(
+    request: RouteNetlinkMessage,
+    of: impl Fn(&RouteNetlinkMessage) -> Option<T>,
+) -> io::Result<Option<Vec<T>>> {
     let mut socket = Socket::new(NETLINK_ROUTE)?;
     socket.bind_auto()?;
     socket.connect(&SocketAddr::new(0, 0))?;
-    let mut request = NetlinkMessage::from(RouteNetlinkMessage::GetLink(LinkMessage::default()));
+    let mut request = NetlinkMessage::from(request);
     request.header.flags = NLM_F_REQUEST | NLM_F_DUMP;
     request.finalize();
     let mut bytes = vec![0; request.buffer_len()];
     request.serialize(&mut bytes);
     socket.send(&bytes, 0)?;
 
-    let mut devices = Vec::new();
+    let mut found = Vec::new();
     let mut interrupted = false;
     loop {
         let (datagram, _) = socket.recv_from_full()?;
@@ -106,11 +123,9 @@ fn list<T>(of: impl Fn(&LinkMessage) -> Option<T>) -> io::Result<Option<Vec<T>>>
             rest = rest.get(length..).unwrap_or_default();
             interrupted |= message.header.flags & NLM_F_DUMP_INTR != 0;
             match message.payload {
-                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(devices)),
+                NetlinkPayload::Done(_) => return Ok((!interrupted).then_some(found)),
                 NetlinkPayload::Error(error) => return Err(error.to_io()),
-                NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewLink(link)) => {
-                    devices.extend(of(&link));
-                }
+                NetlinkPayload::InnerMessage(message) => found.extend(of(&message)),
                 _ => {}
             }
             if length == 0 {

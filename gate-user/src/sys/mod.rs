@@ -6,6 +6,7 @@
 
 #![expect(unsafe_code, reason = "system calls take pointers")]
 
+mod address;
 mod bpf;
 mod clock;
 mod details;
@@ -20,6 +21,7 @@ mod netdev;
 mod nftables;
 mod program;
 
+pub use address::{addresses, default_routes};
 pub use clock::is_synchronised;
 pub use details::{Details, Kind, details};
 pub use device::{AttachedXdp, Device, XdpMode, devices};

@@ -6,9 +6,11 @@
 //! | `promises` | the whole matrix of who reaches whom, in native and generic mode, in both profiles, each beside its control |
 //! | `restart` | what a daemon that dies, ends or starts again changes: nothing; and what gets through a gate that is detached |
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
+//! | `init` | a configuration to begin with, which passes `gate check` and is written over nothing |
 //! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it; what could open a gate under a million packets a second; a gate killed between any two steps |
+//! | `boot` | what a machine starts with when the files of the configuration are gone or wrong, and what the service manager hears |
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
@@ -42,6 +44,7 @@
 mod answers;
 mod bad_input;
 mod bench;
+mod boot;
 mod bypass;
 mod carriers;
 mod class_limits;
@@ -52,6 +55,7 @@ mod evasion;
 mod exempt;
 mod explain;
 mod faults;
+mod init;
 mod interfaces;
 mod lab;
 mod matrix;
@@ -90,6 +94,8 @@ fn main() -> ExitCode {
         lab::trials(&found),
         promises::trials(&found),
         restart::trials(&found),
+        boot::trials(&found),
+        init::trials(&found),
         recovery::trials(&found),
         interfaces::trials(&found),
         reload::trials(&found),

@@ -30,6 +30,16 @@ impl Status {
                 writeln!(out, "forced      {it}")?;
             }
         }
+        if let Some(keeping) = &self.daemon.last_good {
+            let directory = keeping.state.display();
+            match (keeping.generation, keeping.kept_at) {
+                (Some(generation), Some(at)) => writeln!(
+                    out,
+                    "last good   generation {generation}, kept {at:.0} in {directory}"
+                )?,
+                _ => writeln!(out, "last good   nothing is kept yet in {directory}")?,
+            }
+        }
         if let Some(it) = &self.rehearsal {
             writeln!(out, "rehearsal   {it}")?;
         }
@@ -52,6 +62,24 @@ impl Status {
             writeln!(out, "memory      {bytes} (generation {number}, {state})")?;
         }
         Ok(())
+    }
+}
+
+impl Status {
+    /// The state in one line, with the first thing that is wrong.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let state = self.state.name();
+        let what = match (self.problems.as_slice(), &self.generation) {
+            ([], None) => return state.to_owned(),
+            ([], Some(generation)) => {
+                let names: Vec<&str> = self.interfaces.iter().map(|it| it.label.as_str()).collect();
+                format!("generation {} on {}", generation.number, names.join(", "))
+            }
+            ([problem], _) => problem.clone(),
+            ([problem, rest @ ..], _) => format!("{problem} (and {} more)", rest.len()),
+        };
+        format!("{state}: {}", what.replace('\n', " "))
     }
 }
 
