@@ -16,11 +16,15 @@ tar --extract --directory="$root" --file="$2"
 cp "$3" "$root/trial/first.deb"
 cp "$4" "$root/trial/next.deb"
 printf %s "$5" > "$root/trial/run"
+printf %s "$6" > "$root/trial/gate.toml"
 code=0
 unshare --mount --pid --fork --kill-child chroot "$root" /bin/bash /trial/run || code=$?
 rm -rf --one-file-system "$root"
 exit $code
 "#;
+
+/// The configuration of the trials.
+pub(super) const CONFIG: &str = include_str!("trial.toml");
 
 const TRIAL: &str = include_str!("install.sh");
 
@@ -37,7 +41,7 @@ pub(super) fn run(
         .arg(directory(workspace).join("root"))
         .arg(archive)
         .args([&package.file, &next.file])
-        .arg(TRIAL);
+        .args([TRIAL, CONFIG]);
     let mut counted = None;
     let status = stream::run(&mut script, "[package] ", |line| {
         counted = counted.or(Tally::parse(line));

@@ -9,7 +9,7 @@ use super::directory;
 use crate::{apt, command, say, workspace::Workspace};
 
 /// What it has beside the smallest set: PID 1, what the units call, what the trials make their network of.
-const INCLUDE: &str = "systemd-sysv,udev,kmod,nftables,iproute2,cpio";
+const INCLUDE: &str = "systemd-sysv,udev,kmod,nftables,iproute2,ethtool,procps,cpio";
 
 /// The archive of the root, made if there is none of these sources yet.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
