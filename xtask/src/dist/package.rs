@@ -19,13 +19,11 @@ const CARGO_DEB: Tool = Tool {
 };
 
 /// Who answers for a package that nobody else signs for: the variables that Debian's own tools read say otherwise.
-const MAINTAINER: (&str, &str) = ("gate maintainers", "root@localhost.localdomain");
+const MAINTAINER: (&str, &str) = ("The gate authors", "gate@localhost");
 
 /// A package.
 pub(super) struct Package {
     pub(super) file: PathBuf,
-    /// As dpkg has it.
-    pub(super) version: String,
 }
 
 /// What packages are made of.
@@ -54,7 +52,7 @@ impl<'a> Material<'a> {
         say::step("making manual pages and completions");
         let mut pages = workspace.cargo();
         pages
-            .args(["run", "--release", "--quiet", "--package", "gate-user"])
+            .args(["run", "--quiet", "--package", "gate-user"])
             .args(["--example", "pages", "--"])
             .arg(&stage);
         command::run(&mut pages)?;
@@ -67,9 +65,16 @@ impl<'a> Material<'a> {
             "--format={p} {l}",
         ]))?;
         write(&stage.join("crates"), &licences(&crates))?;
-        let copyright = workspace.root.join("packaging/copyright");
-        fs::copy(&copyright, stage.join("copyright"))
-            .with_context(|| format!("cannot copy {}", copyright.display()))?;
+        for (from, to) in [("packaging/copyright", "copyright"), ("CHANGELOG.md", "changelog")] {
+            fs::copy(workspace.root.join(from), stage.join(to))
+                .with_context(|| format!("cannot copy {from} to {}", stage.display()))?;
+        }
+        let man = stage.join("man");
+        let mut compressed = vec![stage.join("changelog")];
+        for page in fs::read_dir(&man).with_context(|| format!("cannot read {}", man.display()))? {
+            compressed.push(page?.path());
+        }
+        compress(&compressed)?;
         let epoch = match env::var("SOURCE_DATE_EPOCH") {
             Ok(epoch) => epoch,
             Err(_) => workspace
@@ -102,10 +107,9 @@ impl<'a> Material<'a> {
             "--rfc-email",
             &format!("--date=@{epoch}"),
         ]))?;
-        write(
-            &stage.join("changelog"),
-            &changelog(&version, maintainer, date.trim()),
-        )?;
+        let changelog = stage.join("changelog.Debian");
+        write(&changelog, &entry(&version, maintainer, date.trim()))?;
+        compress(&[changelog])?;
         let directory = directory(workspace);
         fs::create_dir_all(&directory)
             .with_context(|| format!("cannot create {}", directory.display()))?;
@@ -125,14 +129,14 @@ impl<'a> Material<'a> {
             "cargo-deb ended well, and left no {}",
             file.display()
         );
-        Ok(Package { file, version })
+        Ok(Package { file })
     }
 }
 
 impl Package {
     /// What lintian has against it: neither errors nor warnings.
     pub(super) fn lint(&self) -> Result<Tally> {
-        let Self { file, version: _ } = self;
+        let Self { file } = self;
         say::step("lintian reads the package");
         let clean = Command::new("lintian")
             .args(["--fail-on=error,warning", "--tag-display-limit=0"])
@@ -154,6 +158,15 @@ fn write(path: &Path, text: &str) -> Result<()> {
     fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))
 }
 
+/// Into NAME.gz, as Debian wants manual pages and changelogs, and without the time.
+fn compress(files: &[PathBuf]) -> Result<()> {
+    command::run(
+        Command::new("gzip")
+            .args(["--best", "--no-name", "--force"])
+            .args(files),
+    )
+}
+
 /// `amd64`, as Debian calls this machine.
 fn architecture() -> Result<String> {
     let word = command::capture(Command::new("dpkg").arg("--print-architecture"))?;
@@ -169,9 +182,10 @@ fn maintainer(variable: impl Fn(&str) -> Option<String>) -> String {
     )
 }
 
-fn changelog(version: &str, maintainer: &str, date: &str) -> String {
+/// What Debian's changelog has to say.
+fn entry(version: &str, maintainer: &str, date: &str) -> String {
     format!(
-        "gate ({version}) unstable; urgency=medium\n\n  * /usr/share/doc/gate/CHANGELOG.md says what changed.\n\n -- {maintainer}  {date}\n"
+        "gate ({version}) unstable; urgency=medium\n\n  * /usr/share/doc/gate/changelog.gz says what changed.\n\n -- {maintainer}  {date}\n"
     )
 }
 
