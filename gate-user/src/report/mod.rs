@@ -18,8 +18,8 @@ pub use lookup::{Lookup, lookup};
 pub use observed::Observed;
 pub(crate) use observed::observed;
 pub use reload::details;
-pub(crate) use status::{Link, status_within};
-pub use status::{State, Status, status};
+pub(crate) use status::Link;
+pub use status::{State, Status, status, status_within};
 pub use table::Table;
 
 /// An answer that can be shown.

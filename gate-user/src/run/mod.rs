@@ -471,6 +471,12 @@ impl Running {
         self.adopted
     }
 
+    /// Where it is pinned.
+    #[must_use]
+    pub fn pins(&self) -> &Pins {
+        &self.pins
+    }
+
     /// What goes on beside reloads.
     #[must_use]
     pub fn upkeep(&self) -> Upkeep {

@@ -4,10 +4,12 @@
 //! worker, owns the gate: it watches the data files and reloads, one reload at a time.
 
 mod back_off;
+mod notify;
 mod say;
 mod worker;
 
 use std::{
+    convert::Infallible,
     io,
     path::Path,
     sync::{
@@ -33,6 +35,7 @@ use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use tokio::signal::unix::{SignalKind, signal};
 
 use self::{
+    notify::{Beat, Manager, Watchdog},
     say::log,
     worker::{Desk, Task, Worker},
 };
@@ -56,6 +59,8 @@ pub(crate) fn run(
     // Before anything is in force: told to end in the middle of it, the start is finished or taken back, never cut short.
     let ended = Flag::of(&[SIGTERM, SIGINT]).context("cannot listen for SIGTERM and SIGINT")?;
     let hung_up = Flag::of(&[SIGHUP]).context("cannot listen for SIGHUP")?;
+    let manager =
+        Manager::from_environment().context("cannot tell the service manager anything")?;
     let order = Order {
         source: Source::Named(config),
         object,
@@ -76,7 +81,10 @@ pub(crate) fn run(
     say::bypass(&upkeep.follow_bypass()?);
     say::start(&running);
     say::waits(running.manifest(), run::pending(pins, running.manifest())?);
-    let (mut worker, desk) = Worker::new(running, object, ended.clone())?;
+    let beat = Beat::default();
+    beat.touch();
+    let watchdog = Watchdog::from_environment(&manager, &beat);
+    let (mut worker, desk) = Worker::new(running, object, ended.clone(), manager.clone(), beat)?;
     let told = desk.clone();
     let metrics = Endpoint::start(pins, move || told.standing(), log)
         .context("cannot start the thread that tells metrics")?;
@@ -86,7 +94,13 @@ pub(crate) fn run(
         .context("cannot start the thread that reloads")?;
     runtime.block_on(async {
         let server = Server::new(listener).context("cannot listen on the control socket")?;
-        let result = wait(&upkeep, &server, (&desk, metrics), &ended, &hung_up).await;
+        manager.ready();
+        let feed = feed(&manager, watchdog.as_ref());
+        let result = tokio::select! {
+            result = wait(&upkeep, &server, (&desk, metrics), &ended, &hung_up) => result,
+            never = feed => match never {},
+        };
+        manager.stopping();
         ended.set();
         desk.close();
         // A reload that goes on is finished or taken back, and those who wait for it hear of it.
@@ -188,6 +202,18 @@ async fn wait(
         }
     }
     Ok(())
+}
+
+/// Tells the service manager what it had no room for, and that the daemon lives, as often as its watchdog wants to hear it.
+async fn feed(manager: &Manager, watchdog: Option<&Watchdog>) -> Infallible {
+    let mut tick = tokio::time::interval(watchdog.map_or(CLOCK, |it| it.interval().min(CLOCK)));
+    loop {
+        tick.tick().await;
+        manager.flush();
+        if let Some(watchdog) = watchdog {
+            watchdog.feed();
+        }
+    }
 }
 
 /// Has the interfaces looked at when one came, went or changed. Returns when it cannot hear of that.

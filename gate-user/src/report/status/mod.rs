@@ -153,7 +153,7 @@ pub fn status(pins: &Pins) -> Result<Status, Error> {
 }
 
 /// The same in the daemon itself, which knows how it is.
-pub(crate) fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
+pub fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
     let mut problems = Vec::new();
     let daemon = Daemon::of(standing, &mut problems);
     with(pins, daemon, problems)

@@ -55,6 +55,24 @@ impl Status {
     }
 }
 
+impl Status {
+    /// The state in one line, with the first thing that is wrong.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let state = self.state.name();
+        let what = match (self.problems.as_slice(), &self.generation) {
+            ([], None) => return state.to_owned(),
+            ([], Some(generation)) => {
+                let names: Vec<&str> = self.interfaces.iter().map(|it| it.label.as_str()).collect();
+                format!("generation {} on {}", generation.number, names.join(", "))
+            }
+            ([problem], _) => problem.clone(),
+            ([problem, rest @ ..], _) => format!("{problem} (and {} more)", rest.len()),
+        };
+        format!("{state}: {}", what.replace('\n', " "))
+    }
+}
+
 impl Report for Status {
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
         writeln!(out, "state       {}", self.state.name())?;

@@ -6,13 +6,13 @@ use gate_user::{
     run::Means,
 };
 
-use super::{Worker, locked, say};
+use super::{Worker, say};
 
 impl Worker {
     /// Puts the exemptions of their file in force.
     pub(super) fn exempt(&mut self, prefix: Prefix) -> Attempt {
         let by = By::Exempt;
-        locked(&self.standing).reloading = Some(by);
+        self.begin(by);
         say::begin(by, false);
         let before = self.running.manifest().number;
         let ended = self.ended.clone();

@@ -7,7 +7,7 @@ use gate_user::{
     run::Means,
 };
 
-use super::{Worker, locked, say};
+use super::{Worker, say};
 
 impl Worker {
     /// Puts the gate back on interfaces that came back, or were made anew.
@@ -36,7 +36,7 @@ impl Worker {
     /// Makes a generation for the interfaces that there are now.
     pub(super) fn settle(&mut self) {
         let by = By::Interfaces;
-        locked(&self.standing).reloading = Some(by);
+        self.begin(by);
         let again = self.unsettled.failed();
         if !again {
             say::begin(by, false);

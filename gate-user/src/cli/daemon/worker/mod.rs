@@ -2,6 +2,7 @@
 
 mod desk;
 mod exempt;
+mod health;
 mod interfaces;
 mod packets;
 mod wayback;
@@ -32,7 +33,12 @@ use tokio::sync::Notify;
 
 pub(super) use self::desk::{Desk, Task};
 use self::desk::{Job, QUEUE, locked};
-use super::{Flag, back_off::BackOff, say};
+use super::{
+    Flag,
+    back_off::BackOff,
+    notify::{Beat, Manager},
+    say,
+};
 
 /// How often data files are looked at.
 pub(super) const LOOK: Duration = Duration::from_secs(2);
@@ -58,6 +64,20 @@ impl Drop for Stop {
         self.0.notify_one();
     }
 }
+/// Whether the process was told to end. Who asks at all gets on with its work: it is asked all through whatever takes long.
+#[derive(Clone)]
+struct Pulse {
+    ended: Flag,
+    beat: Beat,
+}
+
+impl Pulse {
+    fn is_set(&self) -> bool {
+        self.beat.touch();
+        self.ended.is_set()
+    }
+}
+
 /// What the worker has.
 pub(super) struct Worker {
     running: Running,
@@ -78,7 +98,10 @@ pub(super) struct Worker {
     hung_up: Arc<AtomicBool>,
     jobs: Receiver<Job>,
     standing: Arc<Mutex<Standing>>,
-    ended: Flag,
+    ended: Pulse,
+    manager: Manager,
+    /// How it is, as the service manager was told.
+    health: String,
     _stop: Stop,
     #[cfg(feature = "log")]
     packets: Option<PacketLog>,
@@ -90,6 +113,8 @@ impl Worker {
         running: Running,
         object: &'static [u8],
         ended: Flag,
+        manager: Manager,
+        beat: Beat,
     ) -> anyhow::Result<(Self, Desk)> {
         let (sender, jobs) = sync_channel(QUEUE);
         let standing = Arc::new(Mutex::new(Standing {
@@ -120,7 +145,9 @@ impl Worker {
             hung_up,
             jobs,
             standing,
-            ended,
+            ended: Pulse { ended, beat },
+            manager,
+            health: String::new(),
             _stop: Stop(stopped),
             #[cfg(feature = "log")]
             packets: None,
@@ -134,6 +161,7 @@ impl Worker {
     /// Works until the desk is closed or the process is told to end.
     pub(super) fn work(&mut self) {
         let mut look_at = Instant::now() + LOOK;
+        self.tell_health();
         while !self.ended.is_set() {
             let wait = look_at.saturating_duration_since(Instant::now());
             match self.jobs.recv_timeout(self.at_most(wait)) {
@@ -157,8 +185,15 @@ impl Worker {
                 self.look_at_interfaces();
                 look_at = Instant::now() + LOOK;
             }
+            self.tell_health();
             self.flush_packet_log();
         }
+    }
+
+    /// A change of generations begins; [`Self::note`] ends it.
+    fn begin(&self, by: By) {
+        locked(&self.standing).reloading = Some(by);
+        self.manager.reloading();
     }
 
     /// Does what a task asks for.
@@ -223,7 +258,7 @@ impl Worker {
 
     /// Reloads, says so, and returns what became of it.
     fn reload(&mut self, by: By, force: bool, confirm: Option<Duration>) -> Attempt {
-        locked(&self.standing).reloading = Some(by);
+        self.begin(by);
         // Where data that failed is tried again, what there is to say is known afterwards.
         let again = by == By::Watch && self.back_off.failed();
         if !again {
@@ -278,6 +313,7 @@ impl Worker {
         if waits {
             // Nothing is wrong with what was asked for: it was asked too early, and who asked knows.
             locked(&self.standing).reloading = None;
+            self.manager.ready();
             return said(by, force, outcome);
         }
         let attempt = self.note(by, force, outcome, tell);
@@ -337,6 +373,7 @@ impl Worker {
         let current = file::sha256(&manifest.config, file::LIST_MAX)
             .is_ok_and(|sha256| sha256 == manifest.config_sha256);
         locked(&self.standing).note(attempt.clone(), current);
+        self.manager.ready();
         attempt
     }
 }

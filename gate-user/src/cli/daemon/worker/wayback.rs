@@ -7,7 +7,7 @@ use gate_user::{
     run::{Back, Means},
 };
 
-use super::{Worker, locked, said, say};
+use super::{Worker, said, say};
 
 impl Worker {
     /// Goes back, if nobody confirmed in time what is in force.
@@ -26,7 +26,7 @@ impl Worker {
             Back::Asked(_) => By::Rollback,
             Back::Unconfirmed => By::Unconfirmed,
         };
-        locked(&self.standing).reloading = Some(by);
+        self.begin(by);
         let again = by == By::Unconfirmed && self.overdue.failed();
         if !again {
             say::begin(by, false);
