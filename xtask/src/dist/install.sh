@@ -26,7 +26,7 @@ installs() { dpkg -i "$1" && dpkg --audit; }
 
 first=$(dpkg-deb -f /trial/first.deb Version)
 next=$(dpkg-deb -f /trial/next.deb Version)
-find / -xdev -not -path '/trial*' -not -path '/proc*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/*' | sort > /trial/before
+find / -xdev -not -path '/trial*' -not -path '/run/*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/*' | sort > /trial/before
 
 check installs_with_nothing_but_what_it_depends_on installs /trial/first.deb
 check is_the_version_that_was_built version "$first"
@@ -40,13 +40,13 @@ check group_of_readers_is_there getent group gate-readers
 check directory_of_the_configuration_is_there_and_empty sh -c '[ -z "$(ls -A /etc/gate)" ]'
 check state_is_private sh -c '[ "$(stat -c %a:%U /var/lib/gate)" = 700:root ]'
 check every_command_has_a_manual_page sh -c \
-    'gate --help | sed -n "/^Commands:/,/^$/ s/^  \([a-z-]*\) .*/\1/p" | grep -vx help | while read -r it; do [ -s "/usr/share/man/man1/gate-$it.1.gz" ] || { echo "$it"; exit 1; }; done'
+    'gate --help | sed -n "/^Commands:/,/^$/ s/^  \([a-z][a-z-]*\) .*/\1/p" | grep -vx help | while read -r it; do [ -s "/usr/share/man/man1/gate-$it.1.gz" ] || { echo "$it"; exit 1; }; done'
 check example_is_one_the_program_takes sh -c 'gzip -t /usr/share/doc/gate/changelog.Debian.gz && gate lookup 100.64.9.8 --config /trial/gate.toml'
 check completion_is_bash bash -n /usr/share/bash-completion/completions/gate
 
 cp /trial/gate.toml /etc/gate/gate.toml
-deb-systemd-helper enable gate.service > /dev/null
-check administrator_enables_it enabled gate.service
+check administrator_enables_it systemctl enable gate.service
+check is_enabled enabled gate.service
 check restore_is_enabled_along_with_it enabled gate-restore.service
 check upgrades installs /trial/next.deb
 check is_the_next_version version "$next"
@@ -60,7 +60,7 @@ check program_is_gone no test -e /usr/bin/gate
 check installs_again installs /trial/next.deb
 check is_enabled_as_it_was_before_the_removal enabled gate.service
 check is_purged dpkg --purge gate
-find / -xdev -not -path '/trial*' -not -path '/proc*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/*' | sort > /trial/after
+find / -xdev -not -path '/trial*' -not -path '/run/*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/*' | sort > /trial/after
 # The group stays, and the backups of its files.
 check purge_leaves_nothing sh -c 'diff /trial/before /trial/after | grep "^[<>]" | grep -v -x "> /etc/g\?shadow-\|> /etc/group-\|> /etc/gshadow-" && exit 1; exit 0'
 

@@ -15,6 +15,7 @@ use anyhow::{Result, ensure};
 use self::package::Package;
 use crate::{
     build::{self, Built},
+    command,
     needs::{self, Group},
     say,
     tally::Tally,
@@ -83,18 +84,36 @@ impl<'a> Made<'a> {
             package,
             next,
         } = self;
-        ensure!(
-            std::env::consts::ARCH == "x86_64",
-            "the trials of the package boot an x86_64 guest and this machine is {}",
-            std::env::consts::ARCH
-        );
-        needs::ensure(Group::Dist)?;
+        if let Err(error) = possible() {
+            say::step(format_args!(
+                "what is tried with the package is skipped: {}",
+                say::chain(&error)
+            ));
+            return Ok(Tally {
+                ignored: 1,
+                ..Tally::default()
+            });
+        }
         let mut tally = package.lint()?;
         let root = root::ensure(workspace)?;
         tally += install::run(workspace, &root, package, next)?;
         tally += guest::run(workspace, &root, package, next)?;
         Ok(tally)
     }
+}
+
+/// Fails where the trials cannot run at all.
+fn possible() -> Result<()> {
+    ensure!(
+        std::env::consts::ARCH == "x86_64",
+        "the guest is x86_64 and this machine is {}",
+        std::env::consts::ARCH
+    );
+    ensure!(
+        command::can_be_root(),
+        "not root, and no sudo here, and a root of Debian is made by root"
+    );
+    needs::ensure(Group::Dist)
 }
 
 /// Where everything of this task is that is no package.
