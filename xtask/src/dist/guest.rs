@@ -40,7 +40,7 @@ cp "$next" "$root/trial/next.deb"
 cp "$files"/* "$root/trial/"
 mv "$root"/trial/*.service "$root/etc/systemd/system/"
 chroot "$root" depmod "$(basename "$modules")"
-chroot "$root" dpkg --install /trial/first.deb > /dev/null
+unshare --mount --pid --fork --kill-child chroot "$root" sh -euc 'mount -t proc proc /proc; dpkg --install /trial/first.deb > /dev/null'
 chroot "$root" systemctl --quiet enable trial.service
 : > "$root/etc/machine-id"
 ln -s sbin/init "$root/init"
@@ -122,7 +122,7 @@ fn boot(kernel: &Path, image: &Path, script: &str, out: &Path) -> Result<Tally> 
         .arg(kernel)
         .arg("-initrd")
         .arg(image)
-        .args(["-append", &format!("console=ttyS0 panic=-1 quiet systemd.show_status=no trial={script}")]);
+        .args(["-append", &format!("console=ttyS0 panic=-1 quiet systemd.show_status=no systemd.mask=serial-getty@ttyS0.service trial={script}")]);
     let mut counted = None;
     let mut exit = false;
     let status = stream::run_within(&mut qemu, "[systemd] ", LIMIT, |line| {

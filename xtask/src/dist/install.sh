@@ -20,7 +20,7 @@ check() {
 no() { ! "$@"; }
 # What `systemctl enable` leaves.
 enabled() { find /etc/systemd/system -name "$1" -type l | grep -q .; }
-nothing_enabled() { no find /etc/systemd/system -name 'gate*' | grep .; }
+nothing_enabled() { ! find /etc/systemd/system -name 'gate*' | grep .; }
 version() { [ "$(dpkg-query -W -f '${Status} ${Version}' gate)" = "install ok installed $1" ]; }
 installs() { dpkg -i "$1" && dpkg --audit; }
 
