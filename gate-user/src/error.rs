@@ -13,6 +13,7 @@ use crate::{
     guard::GuardError,
     judge::InstanceError,
     kernel::KernelError,
+    last_good::LastGoodError,
     migrate::MigrateError,
     pins::PinsError,
     rehearse::RehearseError,
@@ -92,6 +93,9 @@ pub enum Error {
     /// A capture cannot be replayed.
     #[error(transparent)]
     Replay(#[from] ReplayError),
+    /// The last good configuration cannot be had.
+    #[error(transparent)]
+    LastGood(#[from] LastGoodError),
     /// There is no generation to go back to.
     #[error("{pins}: no generation is kept that generation {generation} could be rolled back to", pins = pins.display())]
     NoWayBack {
@@ -202,7 +206,7 @@ impl Error {
             | Self::Plan(_)
             | Self::Bypass(_)
             | Self::Unconfirmed { .. } => Exit::Usage,
-            Self::NoDaemon { .. } => Exit::Degraded,
+            Self::NoDaemon { .. } | Self::LastGood(_) => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
             Self::Rehearse(error) => error.exit(),
             Self::Replay(error) => error.exit(),
@@ -259,6 +263,7 @@ impl Error {
             Self::Exempt(error) => Some(error.hint()),
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
+            Self::LastGood(error) => Some(error.hint()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),
             Self::NoDaemon { config, .. } => Some(format!(

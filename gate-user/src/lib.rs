@@ -26,6 +26,7 @@ pub mod geoip;
 pub mod guard;
 pub mod judge;
 pub mod kernel;
+pub mod last_good;
 mod lists;
 pub mod load;
 pub mod marking;

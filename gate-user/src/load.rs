@@ -15,6 +15,7 @@ use crate::{
     file,
     generation::{Inputs, Manifest, Plan, SourceMap},
     geoip::Opened,
+    last_good::Copy,
     progress::Progress,
     watch::{Content, Known, Stamp},
 };
@@ -46,6 +47,8 @@ pub enum Source<'a> {
         /// The text.
         text: &'a str,
     },
+    /// What was kept as last good: none of the files that it was copied from is read.
+    LastGood(&'a Copy),
 }
 
 impl Source<'_> {
@@ -54,6 +57,7 @@ impl Source<'_> {
     pub fn path(&self) -> &Path {
         match self {
             Self::Named(path) | Self::Again(path) | Self::Kept { path, .. } => path,
+            Self::LastGood(copy) => &copy.index().config,
         }
     }
 
@@ -62,6 +66,24 @@ impl Source<'_> {
             Self::Named(path) => fs::read_to_string(path),
             Self::Again(path) => file::read_text(path),
             Self::Kept { text, .. } => Ok((*text).to_owned()),
+            Self::LastGood(copy) => Ok(copy.text().to_owned()),
+        }
+    }
+
+    /// Where the content of the file at `path` is.
+    fn place(&self, path: &Path) -> PathBuf {
+        match self {
+            Self::Named(_) | Self::Again(_) | Self::Kept { .. } => path.to_owned(),
+            // What is not in the copy is nowhere: an empty path is that of no file.
+            Self::LastGood(copy) => copy.place(path).unwrap_or_default(),
+        }
+    }
+
+    /// How the file at `path` looks before it is read. That of a copy says nothing about the file that the copy is of.
+    fn stamp(&self, path: &Path) -> Option<Stamp> {
+        match self {
+            Self::Named(_) | Self::Again(_) | Self::Kept { .. } => Stamp::of(path),
+            Self::LastGood(_) => None,
         }
     }
 }
@@ -95,8 +117,8 @@ pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Resu
         stamps
             .borrow_mut()
             .entry(name.to_owned())
-            .or_insert_with(|| Stamp::of(name));
-        let text = file::read_text(name);
+            .or_insert_with(|| source.stamp(name));
+        let text = file::read_text(&source.place(name));
         if matches!(&text, Err(error) if error.kind() == io::ErrorKind::NotFound) {
             missing.borrow_mut().insert(name.to_owned());
         }
@@ -122,11 +144,14 @@ pub fn load(source: Source<'_>, base: Base<'_>, progress: &mut Progress) -> Resu
             let stamps = geoip
                 .databases
                 .iter()
-                .map(|path| file::check(path, file::DATABASE_MAX).map(|()| Stamp::of(path)))
+                .map(|path| {
+                    file::check(&source.place(path), file::DATABASE_MAX)
+                        .map(|()| source.stamp(path))
+                })
                 .collect::<Result<Vec<_>, _>>()?;
             let cancelled = progress.cancelled();
             let mut done = |path: &Path, networks| progress.read(path, networks);
-            let opened = Opened::read(geoip, &mut done, cancelled)?;
+            let opened = Opened::read_at(geoip, &|it| source.place(it), &mut done, cancelled)?;
             let countries = opened.countries();
             opened.verify(&|addr| countries.table.country(addr), cancelled)?;
             for (database, stamp) in countries.databases.iter().zip(stamps) {

@@ -13,11 +13,14 @@ use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind}
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, doctor, load,
+    check, control, detach, diff, doctor,
+    last_good::{self, Store},
+    load,
     matrix::{self, Language, Style},
     object, person,
     pins::Pins,
     report::{self, Endpoint, Report},
+    run,
     view::View,
 };
 use jiff::Timestamp;
@@ -72,17 +75,15 @@ enum Command {
     /// Put a configuration in force and look after it, in the foreground
     ///
     /// Ending it leaves the gate closed: program, tables and counters stay in the kernel, and the next `run` adopts them.
-    Run {
-        /// The configuration
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
-        /// Put it in force even if the guards refuse the data; damaged data and mistakes are refused all the same
-        #[arg(long)]
-        force: bool,
-        /// Log every judged packet, for debugging
-        #[cfg(feature = "log")]
-        #[arg(long)]
-        log_packets: bool,
+    Run(daemon::Arguments),
+    /// Put the configuration in force that `gate run --state` kept last, and end; for the start of the machine
+    ///
+    /// Nothing is read but the copy. Interfaces that are not there yet are left to `gate run`. Where a gate is in force already, nothing is done. Exit
+    /// codes: 0 in force; 3 nothing is kept, the copy is damaged, or an interface is open; 1 anything else.
+    Restore {
+        /// The directory that it was kept in
+        #[arg(long, value_name = "DIR", default_value = last_good::DIRECTORY)]
+        state: PathBuf,
     },
     /// Let the daemon read its configuration, list files and databases again, and put them in force
     ///
@@ -233,13 +234,13 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             .exit();
     }
     match command {
-        #[cfg(feature = "log")]
-        Command::Run {
-            config,
-            force,
-            log_packets: true,
-        } => daemon::run(&pins, &config, force, object::LOG_OBJECT),
-        Command::Run { config, force, .. } => daemon::run(&pins, &config, force, object::OBJECT),
+        Command::Run(arguments) => daemon::run(&pins, &arguments),
+        Command::Restore { state } => {
+            let store = Store::new(&state).context("cannot find the working directory")?;
+            let restored = run::restore(&pins, object::OBJECT, &store)?;
+            show(&restored, format)?;
+            Ok(restored.exit())
+        }
         Command::Reload {
             force,
             confirm,

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, By, Tally};
-use crate::marking::Missing;
+use crate::{last_good::Keeping, marking::Missing};
 
 /// How the daemon is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,6 +27,9 @@ pub struct Standing {
     /// Where metrics cannot be asked for, and why.
     #[serde(default)]
     pub metrics: Vec<String>,
+    /// What is kept for the next start of the machine; nothing if the daemon was given no directory for that.
+    #[serde(default)]
+    pub last_good: Option<Keeping>,
     /// All reloads so far.
     #[serde(default)]
     pub reloads: Tally,
@@ -45,6 +48,9 @@ impl Standing {
     /// long as what is in force is not what the file says. What follows interfaces reads nothing, and makes nothing of that good.
     pub fn note(&mut self, attempt: Attempt, current: bool) {
         self.reloading = None;
+        if current && let Some(keeping) = &mut self.last_good {
+            keeping.instead = None;
+        }
         self.reloads.count(&attempt);
         let about = About::of(&attempt);
         let works = attempt.outcome.cause().is_none();

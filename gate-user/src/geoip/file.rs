@@ -53,9 +53,9 @@ pub(super) struct Content {
 }
 
 impl File {
-    /// Opens the file at `path`.
-    pub(super) fn open(path: &Path, field: CountryField) -> Result<Self, Cause> {
-        let bytes = file::read(path, DATABASE_MAX).map_err(Cause::Unreadable)?;
+    /// Opens the file at `path`, whose content is at `place`.
+    pub(super) fn open(path: &Path, place: &Path, field: CountryField) -> Result<Self, Cause> {
+        let bytes = file::read(place, DATABASE_MAX).map_err(Cause::Unreadable)?;
         if bytes.is_empty() {
             return Err(Cause::Empty);
         }

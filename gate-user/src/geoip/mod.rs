@@ -20,7 +20,11 @@ mod special;
 mod tests;
 mod verify;
 
-use std::{collections::BTreeSet, fmt, path::Path};
+use std::{
+    collections::BTreeSet,
+    fmt,
+    path::{Path, PathBuf},
+};
 
 use gate_common::{Addr, Country};
 use ipnet::IpNet;
@@ -77,12 +81,22 @@ impl Opened {
         progress: &mut dyn FnMut(&Path, usize),
         cancelled: Cancelled<'_>,
     ) -> Result<Self, GeoipError> {
+        Self::read_at(geoip, &Path::to_owned, progress, cancelled)
+    }
+
+    /// The same, where the content of the file at a path is at another `place`.
+    pub(crate) fn read_at(
+        geoip: &Geoip,
+        place: &dyn Fn(&Path) -> PathBuf,
+        progress: &mut dyn FnMut(&Path, usize),
+        cancelled: Cancelled<'_>,
+    ) -> Result<Self, GeoipError> {
         let mut databases: Vec<Database> = Vec::new();
         let mut files = Vec::new();
         let (mut v4, mut v6) = (None, None);
         for path in &geoip.databases {
             let fail = GeoipError::at(path);
-            let file = File::open(path, geoip.country).map_err(&fail)?;
+            let file = File::open(path, &place(path), geoip.country).map_err(&fail)?;
             let content = file.read(progress, cancelled).map_err(&fail)?;
             let Content {
                 database,

@@ -107,6 +107,19 @@ fn reloads(standing: &Standing, out: &mut Families) {
     out.add(&table::REFUSED, [], standing.refused.len());
     let at = standing.reloads.succeeded_at;
     out.add(&table::SUCCEEDED, [], at.map_or(0.0, seconds));
+    let last_good = standing.last_good.clone().unwrap_or_default();
+    out.add(
+        &table::LAST_GOOD_INSTEAD,
+        [],
+        u32::from(last_good.instead.is_some()),
+    );
+    out.add(
+        &table::LAST_GOOD_UNKEPT,
+        [],
+        u32::from(last_good.problem.is_some()),
+    );
+    let kept = last_good.kept_at.map_or(0.0, seconds);
+    out.add(&table::LAST_GOOD_AT, [], kept);
 }
 
 fn text(path: &Path) -> String {

@@ -335,6 +335,33 @@ pub(super) static REFUSED: Metric = Metric {
     help: "Reloads that were refused or failed, and that no reload since has made good.",
 };
 
+pub(super) static LAST_GOOD_INSTEAD: Metric = Metric {
+    name: "gate_last_good_in_force",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    bound: "1",
+    help: "1 while the last good configuration is in force because that of the file could not be at the start, else 0.",
+};
+
+pub(super) static LAST_GOOD_UNKEPT: Metric = Metric {
+    name: "gate_last_good_unkept",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    bound: "1",
+    help: "1 while what is in force could not be kept for the next start of the machine, else 0.",
+};
+
+pub(super) static LAST_GOOD_AT: Metric = Metric {
+    name: "gate_last_good_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &[],
+    bound: "1",
+    help: "When what is kept for the next start of the machine was copied, in seconds since 1970; 0 if nothing is kept.",
+};
+
 pub(super) static SUCCEEDED: Metric = Metric {
     name: "gate_reload_success_timestamp_seconds",
     kind: Kind::Gauge,
@@ -399,7 +426,7 @@ pub(super) static AWAY: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 44] = [
+pub static METRICS: [&Metric; 47] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -438,6 +465,9 @@ pub static METRICS: [&Metric; 44] = [
     &RELOADS,
     &REFUSED,
     &SUCCEEDED,
+    &LAST_GOOD_INSTEAD,
+    &LAST_GOOD_UNKEPT,
+    &LAST_GOOD_AT,
     &RUNS,
     &RUN_SECONDS,
     &BUILD,

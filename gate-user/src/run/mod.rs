@@ -12,6 +12,7 @@ mod exempt;
 mod force;
 mod ready;
 mod recall;
+mod restore;
 
 use std::{
     collections::BTreeMap,
@@ -28,6 +29,7 @@ pub use self::{
     alone::{confirm, exempt, rollback},
     confirm::pending,
     recall::Back,
+    restore::{Restored, restore},
 };
 use self::{
     confirm::Waits,
@@ -44,6 +46,7 @@ use crate::{
     generation::{Manifest, Prefix},
     geoip::Cancelled,
     kernel::{self, Gate, Maps},
+    last_good::{LastGoodError, Store},
     load::Source,
     marking::{Finding, Marking, Tally},
     migrate::{Inherited, Migrated, Migration},
@@ -469,6 +472,11 @@ impl Running {
     #[must_use]
     pub fn adopted(&self) -> bool {
         self.adopted
+    }
+
+    /// Keeps what the generation in force was made of as the last good configuration. What waits for a confirmation is not good yet.
+    pub fn keep(&self, store: &Store) -> Result<(), LastGoodError> {
+        store.keep(&self.manifest, &self.read.text)
     }
 
     /// Where it is pinned.

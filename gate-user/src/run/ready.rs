@@ -243,13 +243,24 @@ impl Ready {
         let known: Vec<String> = before.interfaces().map(ToOwned::to_owned).collect();
         let tolerance = match order.source {
             Source::Kept { .. } => Tolerance::All,
+            Source::LastGood(_) => Tolerance::Blocked,
             Source::Named(_) | Source::Again(_) => Tolerance::Known(&known),
         };
         let wanted: Vec<_> = config.wanted().collect();
         let targets = attach::targets(&wanted, &devices, pins, tolerance)?;
+        let is_last_good = matches!(order.source, Source::LastGood(_));
+        if let Source::LastGood(copy) = order.source {
+            plan.manifest
+                .rolled_back
+                .clone_from(&copy.index().rolled_back);
+        }
         let mut warnings = config.warnings.clone();
         warnings.extend(attach::check_stripped(&config, &devices, strips_vlans)?);
         warnings.extend(readers.warning(&config, pins)?);
+        let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
+        if is_last_good {
+            warnings.extend(recall::absent(&targets));
+        }
         let usable = before.manifest.clone().filter(|_| before.is_usable());
         let shared = usable.map(|manifest| Shared {
             directory: pins.generation(manifest.number),
@@ -259,8 +270,8 @@ impl Ready {
             before,
             plan,
             read: Some(Read { text, files }),
-            warnings: warnings.iter().map(ToString::to_string).collect(),
-            lenient: false,
+            warnings,
+            lenient: is_last_good,
             targets,
             readers,
             shared,

@@ -10,7 +10,7 @@ use super::{
     ready::{Before, Read, Ready, Shared},
 };
 use crate::{
-    attach::{self, Tolerance, Wanted},
+    attach::{self, Targets, Tolerance, Wanted},
     config::{Missing, Mode},
     error::Error,
     generation::{Manifest, Plan, classes_since, manifest::RolledBack},
@@ -115,14 +115,7 @@ pub(super) fn ready(
     let devices = list_devices()?;
     // What was in force, or is, is so on the interfaces that there are.
     let targets = attach::targets(&wanted(manifest), &devices, pins, Tolerance::Blocked)?;
-    warnings.extend(targets.blocked.values().cloned());
-    warnings.extend(
-        targets
-            .missing
-            .iter()
-            .filter(|it| !it.elsewhere)
-            .map(|it| format!("{}: is missing; the gate gets on it when it comes", it.name)),
-    );
+    warnings.extend(absent(&targets));
     warnings.extend(
         attach::unseen_vlans(&manifest.interfaces, &devices, strips_vlans)
             .into_iter()
@@ -147,6 +140,14 @@ pub(super) fn ready(
             manifest: shared,
         }),
     })
+}
+
+/// What there is to say of interfaces that the gate cannot be on now.
+pub(super) fn absent(targets: &Targets) -> Vec<String> {
+    let missing = targets.missing.iter().filter(|it| !it.elsewhere);
+    let missing =
+        missing.map(|it| format!("{}: is missing; the gate gets on it when it comes", it.name));
+    targets.blocked.values().cloned().chain(missing).collect()
 }
 
 /// The devices of a generation, each once, as its configuration wanted them.

@@ -11,7 +11,7 @@ mod worker;
 use std::{
     convert::Infallible,
     io,
-    path::Path,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -21,13 +21,16 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
+use clap::Args;
 use gate_user::{
-    Exit,
+    Error, Exit,
     control::{By, Reply, Request, Server, Standing},
+    last_good::Store,
     load::Source,
     metrics::Endpoint,
+    object,
     pins::Pins,
-    run::{self, Back, Order, Upkeep},
+    run::{self, Back, Order, Running, Upkeep},
     sys::DeviceEvents,
 };
 use ipnet::IpNet;
@@ -49,26 +52,57 @@ const MARKS: Duration = Duration::from_secs(5);
 /// How often tags that are too old are removed.
 const SWEEP: Duration = Duration::from_hours(1);
 
-/// Puts the configuration in force with the program in `object`, and looks after it until told to end.
-pub(crate) fn run(
-    pins: &Pins,
-    config: &Path,
+/// What a daemon is started with.
+#[derive(Debug, Args)]
+pub(crate) struct Arguments {
+    /// The configuration
+    #[arg(long, value_name = "FILE")]
+    config: PathBuf,
+    /// Put it in force even if the guards refuse the data; damaged data and mistakes are refused all the same
+    #[arg(long)]
     force: bool,
-    object: &'static [u8],
-) -> anyhow::Result<Exit> {
+    /// Keep what is in force in this directory, for the next start of the machine (`gate restore`)
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// If the configuration cannot be put in force, take the one that was kept last
+    #[arg(long, requires = "state")]
+    last_good: bool,
+    /// Log every judged packet, for debugging
+    #[cfg(feature = "log")]
+    #[arg(long)]
+    log_packets: bool,
+}
+
+/// Puts the configuration in force, and looks after it until told to end.
+pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
+    #[cfg(feature = "log")]
+    let object = match arguments.log_packets {
+        true => object::LOG_OBJECT,
+        false => object::OBJECT,
+    };
+    #[cfg(not(feature = "log"))]
+    let object = object::OBJECT;
     // Before anything is in force: told to end in the middle of it, the start is finished or taken back, never cut short.
     let ended = Flag::of(&[SIGTERM, SIGINT]).context("cannot listen for SIGTERM and SIGINT")?;
     let hung_up = Flag::of(&[SIGHUP]).context("cannot listen for SIGHUP")?;
     let manager =
         Manager::from_environment().context("cannot tell the service manager anything")?;
     let order = Order {
-        source: Source::Named(config),
+        source: Source::Named(&arguments.config),
         object,
-        force,
+        force: arguments.force,
         confirm: None,
         cancelled: &|| ended.is_set(),
     };
-    let running = run::start(pins, order)?;
+    let store = arguments.state.as_deref().map(Store::new).transpose();
+    let store = store.context("cannot find the working directory")?;
+    let (running, instead) = match (run::start(pins, order), &store) {
+        (Err(error), Some(store)) if arguments.last_good && error.exit() == Exit::Usage => (
+            instead(pins, order, store, &error)?,
+            Some(error.to_string()),
+        ),
+        (running, _) => (running?, None),
+    };
     let upkeep = running.upkeep();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -85,6 +119,9 @@ pub(crate) fn run(
     beat.touch();
     let watchdog = Watchdog::from_environment(&manager, &beat);
     let (mut worker, desk) = Worker::new(running, object, ended.clone(), manager.clone(), beat)?;
+    if let Some(store) = store {
+        worker.keep_in(store, instead);
+    }
     let told = desk.clone();
     let metrics = Endpoint::start(pins, move || told.standing(), log)
         .context("cannot start the thread that tells metrics")?;
@@ -113,6 +150,19 @@ pub(crate) fn run(
     })?;
     log("ended; the gate goes on without its daemon (`gate detach` opens it)");
     Ok(Exit::Ok)
+}
+
+/// Puts the last good configuration in force, because of this error in the one that was named.
+fn instead(pins: &Pins, order: Order<'_>, store: &Store, error: &Error) -> Result<Running, Error> {
+    say::error(error);
+    let copy = store.open()?;
+    log(&format!(
+        "warning: the last good configuration takes its place, as it was kept {:.0} in {}",
+        copy.index().at,
+        store.directory().display()
+    ));
+    let source = Source::LastGood(&copy);
+    run::start(pins, Order { source, ..order })
 }
 
 /// Whether the process got one of these signals.

@@ -6,6 +6,7 @@ use serde::Serialize;
 use crate::{
     control::{Attempt, By, Cause, Client, ControlError, Outcome, Standing},
     error::Error,
+    last_good::Keeping,
     marking::Missing,
     pins::Pins,
 };
@@ -27,6 +28,8 @@ pub struct Daemon {
     pub(super) last_reload: Option<Attempt>,
     /// Reloads that were refused or failed, and that no reload since has made good.
     pub(super) refused: Vec<Attempt>,
+    /// What is kept for the next start of the machine.
+    pub(super) last_good: Option<Keeping>,
 }
 
 /// How the daemon is, in one word.
@@ -97,6 +100,7 @@ impl Daemon {
             reloading: None,
             last_reload: None,
             refused: Vec::new(),
+            last_good: None,
         }
     }
 
@@ -108,12 +112,25 @@ impl Daemon {
             unread,
             unseen,
             metrics,
+            last_good,
             reloads: _,
             reloading,
             last,
             refused,
         } = standing;
         problems.extend(metrics);
+        if let Some(Keeping {
+            problem, instead, ..
+        }) = &last_good
+        {
+            problems.extend(instead.iter().map(|why| {
+                format!(
+                    "the last good configuration is in force, since that of the file could not be: {why}\n\
+                     hint: put the file right, then `gate reload`"
+                )
+            }));
+            problems.extend(problem.clone());
+        }
         problems.extend(restless.map(|path| {
             format!(
                 "{}: changes all the time, and no change of data is taken while it does; write a file elsewhere, then rename it into its place",
@@ -137,6 +154,7 @@ impl Daemon {
             reloading,
             last_reload: last,
             refused,
+            last_good,
         }
     }
 }

@@ -30,6 +30,16 @@ impl Status {
                 writeln!(out, "forced      {it}")?;
             }
         }
+        if let Some(keeping) = &self.daemon.last_good {
+            let directory = keeping.state.display();
+            match (keeping.generation, keeping.kept_at) {
+                (Some(generation), Some(at)) => writeln!(
+                    out,
+                    "last good   generation {generation}, kept {at:.0} in {directory}"
+                )?,
+                _ => writeln!(out, "last good   nothing is kept yet in {directory}")?,
+            }
+        }
         if let Some(it) = &self.rehearsal {
             writeln!(out, "rehearsal   {it}")?;
         }

@@ -4,6 +4,7 @@ mod desk;
 mod exempt;
 mod health;
 mod interfaces;
+mod keep;
 mod packets;
 mod wayback;
 
@@ -32,7 +33,10 @@ use jiff::Timestamp;
 use tokio::sync::Notify;
 
 pub(super) use self::desk::{Desk, Task};
-use self::desk::{Job, QUEUE, locked};
+use self::{
+    desk::{Job, QUEUE, locked},
+    keep::Keeper,
+};
 use super::{
     Flag,
     back_off::BackOff,
@@ -99,6 +103,7 @@ pub(super) struct Worker {
     jobs: Receiver<Job>,
     standing: Arc<Mutex<Standing>>,
     ended: Pulse,
+    keeper: Option<Keeper>,
     manager: Manager,
     /// How it is, as the service manager was told.
     health: String,
@@ -146,6 +151,7 @@ impl Worker {
             jobs,
             standing,
             ended: Pulse { ended, beat },
+            keeper: None,
             manager,
             health: String::new(),
             _stop: Stop(stopped),
@@ -161,12 +167,14 @@ impl Worker {
     /// Works until the desk is closed or the process is told to end.
     pub(super) fn work(&mut self) {
         let mut look_at = Instant::now() + LOOK;
+        self.keep();
         self.tell_health();
         while !self.ended.is_set() {
             let wait = look_at.saturating_duration_since(Instant::now());
             match self.jobs.recv_timeout(self.at_most(wait)) {
                 Ok(Job::Task(task, reply)) => {
                     let attempt = self.turn(task);
+                    self.keep();
                     // Whoever asked may not be there any more.
                     let _ = reply.send(attempt);
                 }
@@ -185,6 +193,7 @@ impl Worker {
                 self.look_at_interfaces();
                 look_at = Instant::now() + LOOK;
             }
+            self.keep();
             self.tell_health();
             self.flush_packet_log();
         }
