@@ -61,7 +61,7 @@ check() {
         failed=$((failed + 1))
         echo "test $name ... FAILED"
         printf '%s\n' "$output" | sed 's/^/    /'
-        journalctl --no-pager --boot --lines=15 --unit='gate*' | sed 's/^/    journal: /'
+        journalctl --no-pager --boot --lines=8 --unit='gate*' | sed 's/^/    journal: /'
     fi
 }
 
