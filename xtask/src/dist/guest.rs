@@ -55,8 +55,14 @@ const FILES: [(&str, &str); 7] = [
     ("second", include_str!("guest/second.sh")),
     ("gate.toml", CONFIG),
     ("trial.service", include_str!("guest/trial.service")),
-    ("trial-links.service", include_str!("guest/trial-links.service")),
-    ("trial-network.service", include_str!("guest/trial-network.service")),
+    (
+        "trial-links.service",
+        include_str!("guest/trial-links.service"),
+    ),
+    (
+        "trial-network.service",
+        include_str!("guest/trial-network.service"),
+    ),
 ];
 
 /// Boots it twice, counting the checks.
@@ -104,7 +110,14 @@ fn pack(
     let mut pack = command::privileged("bash")?;
     pack.args(["-euc", PACK, "pack"])
         .arg(directory.join("guest"))
-        .args([archive, &kernel.modules, &package.file, &next.file, &files, &image]);
+        .args([
+            archive,
+            &kernel.modules,
+            &package.file,
+            &next.file,
+            &files,
+            &image,
+        ]);
     command::run(&mut pack)?;
     Ok(image)
 }
@@ -135,6 +148,9 @@ fn boot(kernel: &Path, image: &Path, script: &str, out: &Path) -> Result<Tally> 
             LIMIT.as_secs() / 60
         );
     };
-    ensure!(status.success() && exit, "the guest with systemd stopped in its {script} boot before its trials were over ({status})");
+    ensure!(
+        status.success() && exit,
+        "the guest with systemd stopped in its {script} boot before its trials were over ({status})"
+    );
     counted.with_context(|| format!("the {script} boot of the guest counted no trial"))
 }

@@ -46,7 +46,8 @@ pub(super) fn run(
     let status = stream::run(&mut script, "[package] ", |line| {
         counted = counted.or(Tally::parse(line));
     })?;
-    let tally = counted.with_context(|| format!("the trial of the package ended before its end: {status}"))?;
+    let tally = counted
+        .with_context(|| format!("the trial of the package ended before its end: {status}"))?;
     if !status.success() && tally.failed == 0 {
         bail!("the trial of the package counted no failure, and ended with {status}");
     }

@@ -47,8 +47,7 @@ impl<'a> Material<'a> {
         let stage = gate.with_file_name("dist");
         // From scratch: a page of a command that is gone must not slip in.
         let _ = fs::remove_dir_all(&stage);
-        fs::create_dir_all(&stage)
-            .with_context(|| format!("cannot create {}", stage.display()))?;
+        fs::create_dir_all(&stage).with_context(|| format!("cannot create {}", stage.display()))?;
         say::step("making manual pages and completions");
         let mut pages = workspace.cargo();
         pages
@@ -65,7 +64,10 @@ impl<'a> Material<'a> {
             "--format={p} {l}",
         ]))?;
         write(&stage.join("crates"), &licences(&crates))?;
-        for (from, to) in [("packaging/copyright", "copyright"), ("CHANGELOG.md", "changelog")] {
+        for (from, to) in [
+            ("packaging/copyright", "copyright"),
+            ("CHANGELOG.md", "changelog"),
+        ] {
             fs::copy(workspace.root.join(from), stage.join(to))
                 .with_context(|| format!("cannot copy {from} to {}", stage.display()))?;
         }

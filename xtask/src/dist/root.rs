@@ -27,17 +27,21 @@ pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     fs::create_dir_all(&directory)
         .with_context(|| format!("cannot create {}", directory.display()))?;
     let digest = Sha256::digest(format!("{INCLUDE}\n{sources}\n{options}"));
-    let name = digest.iter().take(6).fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
+    let name = digest
+        .iter()
+        .take(6)
+        .fold(String::new(), |name, byte| format!("{name}{byte:02x}"));
     let archive = directory.join(format!("root-{release}-{name}.tar"));
     if archive.is_file() {
         return Ok(archive);
     }
-    let [sources_file, options_file] = [("sources", &sources), ("options", &options)].map(|(name, text)| {
-        let path = directory.join(name);
-        fs::write(&path, text)
-            .with_context(|| format!("cannot write {}", path.display()))
-            .map(|()| path)
-    });
+    let [sources_file, options_file] =
+        [("sources", &sources), ("options", &options)].map(|(name, text)| {
+            let path = directory.join(name);
+            fs::write(&path, text)
+                .with_context(|| format!("cannot write {}", path.display()))
+                .map(|()| path)
+        });
     say::step(format_args!(
         "making a clean root of {release} (a minute, once; kept as {})",
         workspace.show(&archive)
@@ -90,7 +94,9 @@ fn options() -> Result<String> {
     let dump = command::capture(Command::new("apt-config").args(["dump", "Acquire"]))?;
     Ok(dump
         .lines()
-        .filter(|line| !line.starts_with("Acquire \"") && !line.starts_with("Acquire::IndexTargets"))
+        .filter(|line| {
+            !line.starts_with("Acquire \"") && !line.starts_with("Acquire::IndexTargets")
+        })
         .map(|line| format!("{line}\n"))
         .collect())
 }

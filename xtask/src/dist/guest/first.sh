@@ -16,9 +16,9 @@ check start_without_a_configuration_is_no_failure not_failed
 check nothing_runs_without_a_configuration all_inactive
 check port_25_is_open_before_the_gate open $far
 
-check init_writes_a_configuration gate init --output /trial/init.toml
-check what_init_wrote_is_taken gate check --config /trial/init.toml
-
+# The way to the pins, as docs/tags.md has it.
+echo 'z /sys/fs/bpf 0711 root root' > /etc/tmpfiles.d/gate-readers.conf
+systemd-tmpfiles --create gate-readers.conf
 cp /trial/gate.toml /etc/gate/gate.toml
 check starts systemctl start gate.service
 check is_active_once_it_is_in_force active_and_closed
