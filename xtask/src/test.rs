@@ -27,6 +27,10 @@ const SMOKE: u32 = 60;
 
 /// Sets up, builds, and runs all tests, the privileged ones as root
 #[derive(clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Arguments {
     /// Leave out the other kernels in qemu
     #[arg(long)]

@@ -200,7 +200,8 @@ fn licences(tree: &str) -> String {
         .collect();
     lines.sort_unstable();
     lines.dedup();
-    lines.iter().map(|line| format!("{line}\n")).collect()
+    lines.push("");
+    lines.join("\n")
 }
 
 #[cfg(test)]

@@ -14,13 +14,12 @@ const INCLUDE: &str = "systemd-sysv,udev,kmod,nftables,iproute2,ethtool,procps,c
 /// The archive of the root, made if there is none of these sources yet.
 pub(super) fn ensure(workspace: &Workspace) -> Result<PathBuf> {
     let release = release()?;
-    let sources = match sources() {
-        Ok(sources) => sources,
+    let sources = if let Ok(sources) = sources() {
+        sources
+    } else {
         // A fresh machine has no package lists.
-        Err(_) => {
-            apt::update()?;
-            sources()?
-        }
+        apt::update()?;
+        sources()?
     };
     let options = options()?;
     let directory = directory(workspace);
@@ -92,11 +91,12 @@ fn sources() -> Result<String> {
 /// How apt of this machine fetches: proxies, what it believes of dates.
 fn options() -> Result<String> {
     let dump = command::capture(Command::new("apt-config").args(["dump", "Acquire"]))?;
-    Ok(dump
+    let mut lines: Vec<&str> = dump
         .lines()
         .filter(|line| {
             !line.starts_with("Acquire \"") && !line.starts_with("Acquire::IndexTargets")
         })
-        .map(|line| format!("{line}\n"))
-        .collect())
+        .collect();
+    lines.push("");
+    Ok(lines.join("\n"))
 }

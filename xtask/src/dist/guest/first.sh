@@ -3,7 +3,7 @@
 links
 up
 
-all_inactive() { [ "$(systemctl is-active gate gate-restore gate-boot gate-boot-end | sort -u)" = inactive ]; }
+all_inactive() { [ "$(systemctl is-active gate gate-restore gate-boot | sort -u)" = inactive ]; }
 all_disabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = disabled ]; }
 all_enabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = enabled ]; }
 none_failed() { [ -z "$(systemctl --failed --plain --no-legend)" ]; }
