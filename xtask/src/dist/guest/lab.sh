@@ -46,6 +46,8 @@ closed() { open $relay && ! open $far; }
 first() {
     {
         systemctl is-active gate.service
+        # The rules of the boot window close it as well, behind XDP.
+        if ip link show sub0 | grep -q 'prog/xdp'; then echo attached; else echo detached; fi
         if closed; then echo closed; else echo open; fi
     } > /run/trial-first
 }

@@ -1,10 +1,12 @@
 # The second boot, with what the first one left.
 . /trial/lab
 
-first=$(cat /run/trial-first)
+# The daemon, the program, what a connection found.
+mapfile -t first < /run/trial-first
 check restore_ran_at_boot test "$(systemctl is-active gate-restore.service)" = active
-check first_connection_came_before_the_daemon test "${first%%$'\n'*}" = inactive
-check first_connection_found_it_closed test "${first##*$'\n'}" = closed
+check first_connection_came_before_the_daemon test "${first[0]}" = inactive
+check first_connection_found_the_program_attached test "${first[1]}" = attached
+check first_connection_found_it_closed test "${first[2]}" = closed
 moment() { systemctl show --property="$2" --value "$1"; }
 check restore_was_over_before_the_network test \
     "$(moment gate-restore.service ExecMainExitTimestampMonotonic)" -le "$(moment trial-network.service ExecMainStartTimestampMonotonic)"
