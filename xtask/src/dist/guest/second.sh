@@ -22,7 +22,7 @@ check upgrade_restarts_the_daemon restarted
 check closed_after_the_upgrade closed
 
 dpkg --remove gate > /trial/said 2>&1
-check removal_says_what_stays grep 'stays in force, without a daemon, until the next boot' /trial/said
+check removal_says_what_stays grep 'stays in force, without a daemon, until the next boot: nothing is opened' /trial/said
 check removal_ends_the_daemon test "$(systemctl is-active gate.service)" = inactive
 check closed_after_the_removal closed
 check purges dpkg --purge gate
