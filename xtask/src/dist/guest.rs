@@ -88,6 +88,10 @@ pub(super) fn run(
         .and_then(|mut both| std::io::copy(&mut fs::File::open(&state)?, &mut both))
         .with_context(|| format!("cannot write {}", both.display()))?;
     tally += boot(&kernel.image, &both, "second", &directory.join("nothing"))?;
+    // Hundreds of megabytes; made anew each time.
+    for image in [image, both] {
+        let _ = fs::remove_file(image);
+    }
     Ok(tally)
 }
 
