@@ -16,6 +16,7 @@ mod conformance;
 mod coverage;
 mod data;
 mod demo;
+mod dist;
 mod fuzz;
 mod linker;
 mod lint;
@@ -69,6 +70,7 @@ enum Task {
     Test(test::Arguments),
     Conformance(conformance::Arguments),
     Vm(vm::Arguments),
+    Dist(dist::Arguments),
     Fuzz(fuzz::Arguments),
     /// Prints which lines of parser, decision, answers and limits the fuzzing corpora and the property tests reach
     Coverage,
@@ -101,6 +103,7 @@ fn start(task: Task) -> Result<ExitCode> {
         Task::Conformance(arguments) => conformance::run(workspace, &arguments),
         Task::Test(arguments) => test::run(workspace, &arguments),
         Task::Vm(arguments) => vm::run(workspace, &arguments),
+        Task::Dist(arguments) => dist::run(workspace, &arguments),
         Task::Fuzz(arguments) => fuzz::run(workspace, &arguments),
         Task::Coverage => coverage::run(workspace).map(done),
         Task::Mutants(arguments) => mutants::run(workspace, &arguments),

@@ -26,6 +26,10 @@ pub(crate) enum Group {
     Conformance,
     /// Other kernels in qemu.
     Vm,
+    /// Make the Debian package.
+    Package,
+    /// Try the Debian package: in a clean root, and in a guest with systemd.
+    Dist,
     /// Fuzz: libFuzzer is C++.
     Fuzz,
     /// Formatting, clippy, licences, data.
@@ -46,6 +50,8 @@ impl Group {
             Self::Bench => "bench",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
+            Self::Package => "package",
+            Self::Dist => "dist",
             Self::Fuzz => "fuzz",
             Self::Lint => "lint",
             Self::Data => "data",
@@ -99,7 +105,7 @@ const NEEDS: &[Need] = &[
     Need {
         command: "unshare",
         package: "util-linux",
-        groups: &[Group::Vm],
+        groups: &[Group::Vm, Group::Dist],
         why: "gives a virtual machine a network of its own",
     },
     Need {
@@ -207,7 +213,7 @@ const NEEDS: &[Need] = &[
     Need {
         command: "qemu-system-x86_64",
         package: "qemu-system-x86",
-        groups: &[Group::Vm],
+        groups: &[Group::Vm, Group::Dist],
         why: "boots the other kernels",
     },
     Need {
@@ -215,6 +221,24 @@ const NEEDS: &[Need] = &[
         package: "cpio",
         groups: &[Group::Vm],
         why: "packs the initramfs",
+    },
+    Need {
+        command: "dpkg-shlibdeps",
+        package: "dpkg-dev",
+        groups: &[Group::Package],
+        why: "says which libraries the package depends on",
+    },
+    Need {
+        command: "lintian",
+        package: "lintian",
+        groups: &[Group::Dist],
+        why: "reads the package as Debian's archive does",
+    },
+    Need {
+        command: "mmdebstrap",
+        package: "mmdebstrap",
+        groups: &[Group::Dist],
+        why: "makes a clean root to install the package in",
     },
     Need {
         command: "busybox",
@@ -225,13 +249,13 @@ const NEEDS: &[Need] = &[
     Need {
         command: "strip",
         package: "binutils",
-        groups: &[Group::Vm],
-        why: "makes test programs small",
+        groups: &[Group::Vm, Group::Package],
+        why: "makes programs small",
     },
     Need {
         command: "dpkg-deb",
         package: "dpkg",
-        groups: &[Group::Vm],
+        groups: &[Group::Vm, Group::Package],
         why: "unpacks a kernel package",
     },
     Need {

@@ -57,6 +57,8 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             | Group::Bench
             | Group::Conformance
             | Group::Vm
+            | Group::Package
+            | Group::Dist
             | Group::Fuzz
             | Group::Data => {
                 needs::ensure(*group)?;

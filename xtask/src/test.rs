@@ -3,12 +3,12 @@
 //! The output of cargo test goes through as it comes; its closing lines are counted on the way. A suite that lacks a privilege reports
 //! its tests as ignored: where nothing may be left out (`CI=true`, `--no-skips`), that is a failure.
 
-use std::{env, process::ExitCode};
+use std::{env, process::ExitCode, thread};
 
 use anyhow::Result;
 
 use crate::{
-    another, captures, command, coverage, fuzz,
+    another, captures, command, coverage, dist, fuzz,
     needs::{self, Group},
     prepare, say, stream,
     tally::Tally,
@@ -27,10 +27,17 @@ const SMOKE: u32 = 60;
 
 /// Sets up, builds, and runs all tests, the privileged ones as root
 #[derive(clap::Args)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a flag of the command line"
+)]
 pub(crate) struct Arguments {
     /// Leave out the other kernels in qemu
     #[arg(long)]
     no_vm: bool,
+    /// Leave out the Debian package and the units in a guest with systemd
+    #[arg(long)]
+    no_dist: bool,
     /// Leave out the fuzzing and the coverage
     #[arg(long)]
     no_fuzz: bool,
@@ -54,21 +61,40 @@ struct Stage {
 pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCode> {
     let Arguments {
         no_vm,
+        no_dist,
         no_fuzz,
         no_skips,
         filter,
     } = arguments;
     let prepared = prepare::prepare(workspace, Group::Lab)?;
     let mut stages = vec![host(workspace, &prepared, filter)?];
+    // Made first: what is tried beside the guests of other kernels asks cargo for nothing.
+    let package = if *no_dist || !filter.is_empty() {
+        say::step("the package is left out: --no-dist, or a filter");
+        None
+    } else {
+        Some(dist::Made::new(workspace, &prepared.built))
+    };
     if *no_vm {
         say::step("--no-vm: the other kernels are left out");
-    } else {
-        stages.extend(
-            vm::run_all(workspace, &prepared.built, &vm::default_series(), filter)
-                .into_iter()
-                .map(|(series, outcome)| Stage::new(format!("kernel {series}"), outcome)),
-        );
     }
+    // At once: a guest that waits, as for a watchdog, leaves its processor to the others.
+    thread::scope(|scope| {
+        let trial = package.map(|made| scope.spawn(move || made?.check()));
+        if !no_vm {
+            stages.extend(
+                vm::run_all(workspace, &prepared.built, &vm::default_series(), filter)
+                    .into_iter()
+                    .map(|(series, outcome)| Stage::new(format!("kernel {series}"), outcome)),
+            );
+        }
+        if let Some(trial) = trial {
+            let outcome = trial
+                .join()
+                .unwrap_or_else(|_| Err(anyhow::anyhow!("the thread of the package panicked")));
+            stages.push(Stage::new("package".to_owned(), outcome));
+        }
+    });
     if *no_fuzz || !filter.is_empty() {
         say::step("the fuzzing and the coverage are left out: --no-fuzz, or a filter");
     } else {

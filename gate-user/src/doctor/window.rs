@@ -96,7 +96,7 @@ impl Window {
                 "no enabled unit loads it at boot",
                 why,
                 format!(
-                    "add `include \"{file}\"` to /{RULE_SET}, then `systemctl enable {NFTABLES}`"
+                    "`systemctl enable gate-boot.service`; without the package, add `include \"{file}\"` to /{RULE_SET}, then `systemctl enable {NFTABLES}`"
                 ),
             ),
         }

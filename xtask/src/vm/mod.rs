@@ -5,7 +5,7 @@
 
 mod driver;
 mod initramfs;
-mod kernel;
+pub(crate) mod kernel;
 mod machine;
 mod nic;
 
@@ -14,6 +14,7 @@ use std::{path::PathBuf, process::ExitCode, thread};
 use anyhow::{Context as _, Result, bail, ensure};
 
 use self::nic::Nics;
+pub(crate) use self::{initramfs::SENTINEL, kernel::Kernel};
 use crate::{
     build::{self, Built},
     command,

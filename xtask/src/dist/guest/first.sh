@@ -1,0 +1,100 @@
+# The first boot: the package is installed and nothing is configured.
+. /trial/lab
+links
+up
+
+all_inactive() { [ "$(systemctl is-active gate gate-restore gate-boot | sort -u)" = inactive ]; }
+all_disabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = disabled ]; }
+all_enabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = enabled ]; }
+none_failed() { [ -z "$(systemctl --failed --plain --no-legend)" ]; }
+active_and_closed() { active && closed; }
+
+check nothing_is_enabled_by_the_package all_disabled
+not_failed() { ! systemctl is-failed gate.service; }
+check start_without_a_configuration systemctl start gate.service
+check start_without_a_configuration_is_no_failure not_failed
+check nothing_runs_without_a_configuration all_inactive
+check port_25_is_open_before_the_gate open $far
+
+# The way to the pins, as docs/tags.md has it.
+echo 'z /sys/fs/bpf 0711 root root' > /etc/tmpfiles.d/gate-readers.conf
+systemd-tmpfiles --create gate-readers.conf
+cp /trial/gate.toml /etc/gate/gate.toml
+check starts systemctl start gate.service
+check is_active_once_it_is_in_force active_and_closed
+check status_has_nothing_against_it gate status
+
+pid=$(main_pid)
+line() { grep -x "$1:[[:space:]]*$2" "/proc/$pid/status"; }
+inside() { nsenter --target "$pid" --mount -- "$@"; }
+# CAP_NET_ADMIN 12, CAP_PERFMON 38, CAP_BPF 39.
+for set in CapEff CapPrm CapBnd; do
+    check "daemon_has_three_capabilities_in_$set" line $set 000000c000001000
+done
+check daemon_gets_no_more_by_exec line NoNewPrivs 1
+check daemon_is_under_seccomp line Seccomp 2
+# As mounted in the daemon's view of the files, for whatever capabilities.
+read_only() { inside findmnt --noheadings --output OPTIONS --target "$1" | tail -1 | grep -E '^ro(,|$)'; }
+for directory in /etc /usr /etc/gate /var/lib /sys/kernel /proc/sys; do
+    check "daemon_cannot_write_to${directory//\//_}" read_only "$directory"
+done
+check daemon_can_write_to_its_state inside sh -c 'touch /var/lib/gate/it && rm /var/lib/gate/it'
+check daemon_sees_no_devices_of_the_machine no inside test -e /dev/ttyS0
+of_readers() { find /sys/fs/bpf/gate -group gate-readers | grep .; }
+check daemon_has_given_pins_to_the_readers of_readers
+
+sed -i 's/^policy .*/policy = "exempt"/' /etc/gate/gate.toml
+check reloads systemctl reload gate.service
+check reload_is_in_force open $far
+cp /trial/gate.toml /etc/gate/gate.toml
+check reloads_again systemctl reload gate.service
+check second_reload_is_in_force closed
+echo '[port26]' >> /etc/gate/gate.toml
+check reload_of_a_mistake_fails no systemctl reload gate.service
+check mistake_changes_nothing active_and_closed
+cp /trial/gate.toml /etc/gate/gate.toml
+check reload_after_the_mistake systemctl reload gate.service
+check reloads_keep_the_process test "$(main_pid)" = "$pid"
+
+check stops systemctl stop gate.service
+check stopped_daemon_leaves_it_closed closed
+check stop_is_no_failure not_failed
+degraded() { gate status; [ $? = 3 ]; }
+check status_names_the_absence degraded
+check starts_again systemctl start gate.service
+
+again() { [ "$(restarts)" = "$1" ] && active; }
+kill -KILL "$(main_pid)"
+check killed_daemon_leaves_it_closed closed
+check killed_daemon_is_started_again eventually again 1
+pid=$(main_pid)
+kill -STOP "$pid"
+check hanging_daemon_leaves_it_closed closed
+check watchdog_ends_it_and_it_is_started_again eventually again 2
+barked() { journalctl --no-pager --boot --unit=gate.service | grep -i 'watchdog timeout'; }
+check journal_names_the_watchdog barked
+check closed_after_the_watchdog closed
+
+systemctl stop gate.service
+check detaches gate detach
+check port_25_is_open_after_detach open $far
+gate boot-rules --config /etc/gate/gate.toml > /etc/gate/boot.nft
+check rules_for_the_boot_window_load systemctl start gate-boot.service
+check they_close_port_25 closed
+check they_are_a_table nft list table inet gate_boot
+check is_enabled systemctl enable gate.service gate-boot.service
+check enables_what_belongs_to_it all_enabled
+check starts_behind_the_rules systemctl start gate.service
+check rules_are_taken_away_once_it_is_in_force eventually no nft list table inet gate_boot
+check closed_by_the_gate_itself closed
+known() { gate doctor | grep 'boot_loader.*gate-boot.service loads it at boot'; }
+check doctor_knows_what_loads_the_rules known
+kept() { find /var/lib/gate -type f | grep .; }
+check last_good_is_kept kept
+check no_unit_failed none_failed
+
+# What a disk would keep for the next boot.
+systemctl enable trial-links.service trial-network.service
+stty -F /dev/ttyS1 raw
+(cd / && find etc var/lib/gate var/lib/systemd/deb-systemd-helper-enabled -print0 | cpio --null --create --format=newc --quiet) > /dev/ttyS1
+finish
