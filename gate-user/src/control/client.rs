@@ -45,7 +45,7 @@ impl Client {
     /// How the daemon is.
     pub fn status(&self) -> Result<Standing, ControlError> {
         match self.ask(&Request::Status, PATIENCE)? {
-            Reply::Status(standing) => Ok(standing),
+            Reply::Status(standing) => Ok(*standing),
             Reply::Error { message } => Err(ControlError::Told(message)),
             Reply::Reload(_) | Reply::Bypass(_) => Err(unasked()),
         }

@@ -79,7 +79,7 @@ pub enum Request {
 #[serde(tag = "reply", rename_all = "lowercase")]
 pub enum Reply {
     /// To [`Request::Status`].
-    Status(Standing),
+    Status(Box<Standing>),
     /// To [`Request::Reload`], [`Request::Rollback`], [`Request::Confirm`] and [`Request::Exempt`].
     Reload(Attempt),
     /// To [`Request::Bypass`].

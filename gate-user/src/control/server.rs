@@ -116,7 +116,6 @@ fn error(message: &str) -> Reply {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::control::Standing;
 
     #[test]
     fn what_is_too_long_is_replaced() {
@@ -133,7 +132,7 @@ mod tests {
     /// What the daemon answers to these bytes, if the client closes its end after them.
     async fn reply(bytes: &[u8]) -> String {
         let (mut client, server) = UnixStream::pair().unwrap();
-        let serve = converse(server, |_| async { Reply::Status(Standing::default()) });
+        let serve = converse(server, |_| async { Reply::Status(Box::default()) });
         let ask = async {
             // A server that has heard enough hangs up.
             let _ = client.write_all(bytes).await;

@@ -189,7 +189,7 @@ impl Single {
         progress: &mut dyn FnMut(&Path, usize),
         cancelled: Cancelled<'_>,
     ) -> Result<Self, GeoipError> {
-        let content = File::open(path, field).and_then(|it| it.read(progress, cancelled));
+        let content = File::open(path, path, field).and_then(|it| it.read(progress, cancelled));
         let Content {
             database, v4, v6, ..
         } = content.map_err(GeoipError::at(path))?;

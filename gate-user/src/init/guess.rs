@@ -142,6 +142,7 @@ mod tests {
                 index,
                 name: name.to_owned(),
                 xdp: None,
+                is_bond: false,
                 vlan_of: None,
             },
             up: true,

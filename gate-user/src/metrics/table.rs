@@ -453,7 +453,7 @@ pub(super) static AWAY: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 47] = [
+pub static METRICS: [&Metric; 50] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,

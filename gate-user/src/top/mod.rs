@@ -82,10 +82,14 @@ fn watch(
         terminal.draw(|frame| screen.draw(&rates, frame))?;
         let left = interval.saturating_sub(taken.elapsed());
         if event::poll(left.min(TICK))? {
-            match event::read()? {
-                Event::Key(key) if is_end(key) => break,
-                Event::Key(key) if key.kind != KeyEventKind::Release => screen.key(key.code),
-                _ => {}
+            // What else there is, a new size among it, shows when the screen is drawn again.
+            if let Event::Key(key) = event::read()? {
+                if is_end(key) {
+                    break;
+                }
+                if key.kind != KeyEventKind::Release {
+                    screen.key(key.code);
+                }
             }
         }
         if taken.elapsed() >= interval {
@@ -105,9 +109,6 @@ fn is_end(key: KeyEvent) -> bool {
     let KeyEvent {
         code, modifiers, ..
     } = key;
-    match code {
-        KeyCode::Char('q') | KeyCode::Esc => true,
-        KeyCode::Char('c') => modifiers.contains(KeyModifiers::CONTROL),
-        _ => false,
-    }
+    let interrupted = code == KeyCode::Char('c') && modifiers.contains(KeyModifiers::CONTROL);
+    interrupted || matches!(code, KeyCode::Char('q') | KeyCode::Esc)
 }

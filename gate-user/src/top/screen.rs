@@ -59,6 +59,10 @@ impl Screen {
     }
 
     /// A key was pressed.
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "all other keys that there are mean nothing here"
+    )]
     pub(super) fn key(&mut self, code: KeyCode) {
         let at = Kind::ALL.iter().position(|it| *it == self.chosen);
         let at = at.unwrap_or_default();
@@ -210,10 +214,11 @@ impl Screen {
         } else {
             "packets a second"
         };
-        let mut title = format!("{} ({}), {what}", list.kind.name(), list.rows.len());
-        if list.kind == Kind::Sources && !rates.sources_counted {
-            title = "sources are not counted: `[counters] sources`".to_owned();
-        }
+        let title = if list.kind == Kind::Sources && !rates.sources_counted {
+            "sources are not counted: `[counters] sources`".to_owned()
+        } else {
+            format!("{} ({}), {what}", list.kind.name(), list.rows.len())
+        };
         let headings = Verdicts::default().named().map(|(name, _)| name);
         let header = std::iter::once(list.kind.name()).chain(headings);
         let rows = list.rows.iter().skip(self.skipped).map(|row| {

@@ -294,10 +294,10 @@ async fn follow_interfaces(desk: &Desk) -> io::Error {
 
 async fn answer(desk: Desk, upkeep: Upkeep, metrics: Arc<Endpoint>, request: Request) -> Reply {
     match request {
-        Request::Status => Reply::Status(Standing {
+        Request::Status => Reply::Status(Box::new(Standing {
             metrics: metrics.problems(),
             ..desk.standing()
-        }),
+        })),
         Request::Bypass { wanted } => match upkeep.switch(wanted.as_ref()) {
             Ok(switched) => {
                 say::switched(&switched);
