@@ -7,7 +7,7 @@ mod geoip;
 mod rehearse;
 mod replay;
 
-use std::{io::Write as _, net::IpAddr, path::PathBuf};
+use std::{io::Write as _, net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -252,16 +252,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let pins = Pins::new(&pins).context("cannot find the working directory")?;
     let wanted = format;
     let format = wanted.unwrap_or(Format::Text);
-    if matches!(format, Format::Markdown | Format::Html)
-        && !matches!(command, Command::Matrix { .. })
-    {
-        Cli::command()
-            .error(
-                ErrorKind::InvalidValue,
-                "only `gate matrix` has the formats markdown and html",
-            )
-            .exit();
-    }
+    refuse_unfit(format, &command);
     match command {
         Command::Run(arguments) => daemon::run(&pins, &arguments),
         Command::Restore { state } => {
@@ -350,22 +341,35 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     }
 }
 
-/// The shortest time for a confirmation leaves some to look at what happens; the longest is a day.
-fn confirm_time(text: &str) -> Result<Span, String> {
-    let span: Span = text.parse().map_err(|error| format!("{error}"))?;
-    if (10..=24 * 60 * 60).contains(&span.0.as_secs()) {
-        Ok(span)
-    } else {
-        Err("is not from 10 seconds to 24 hours".to_owned())
+/// Ends the process where a command has no such format.
+fn refuse_unfit(format: Format, command: &Command) {
+    if matches!(format, Format::Markdown | Format::Html)
+        && !matches!(command, Command::Matrix { .. })
+    {
+        Cli::command()
+            .error(
+                ErrorKind::InvalidValue,
+                "only `gate matrix` has the formats markdown and html",
+            )
+            .exit();
     }
 }
 
+/// The shortest time for a confirmation leaves some to look at what happens; the longest is a day.
+fn confirm_time(text: &str) -> Result<Span, String> {
+    span_within(text, 10..=24 * 60 * 60, "10 seconds to 24 hours")
+}
+
 fn interval(text: &str) -> Result<Span, String> {
+    span_within(text, 1..=60 * 60, "a second to an hour")
+}
+
+fn span_within(text: &str, seconds: RangeInclusive<u64>, named: &str) -> Result<Span, String> {
     let span: Span = text.parse().map_err(|error| format!("{error}"))?;
-    if (1..=60 * 60).contains(&span.0.as_secs()) {
+    if seconds.contains(&span.0.as_secs()) {
         Ok(span)
     } else {
-        Err("is not from a second to an hour".to_owned())
+        Err(format!("is not from {named}"))
     }
 }
 

@@ -80,7 +80,7 @@ impl Screen {
         let mut parser = self.parser.lock().unwrap_or_else(PoisonError::into_inner);
         parser.screen_mut().set_size(rows, columns);
         drop(parser);
-        resize(&self.keys, &winsize(rows, columns))
+        resize(&self.keys, winsize(rows, columns))
     }
 
     fn text(&self) -> String {
@@ -210,7 +210,7 @@ fn cells(packets: &Packets) -> Vec<String> {
         ..
     } = packets;
     [passed, refused, observed, tagged, unparsed]
-        .map(|it| it.to_string())
+        .map(ToString::to_string)
         .to_vec()
 }
 
@@ -290,10 +290,10 @@ fn on_terminal(command: &mut Command, terminal: &OwnedFd) -> Result<Child> {
     command.spawn().context("cannot start gate top")
 }
 
-fn resize(terminal: &File, size: &Winsize) -> Result<()> {
+fn resize(terminal: &File, size: Winsize) -> Result<()> {
     use std::os::fd::AsRawFd as _;
     // SAFETY: the terminal is open, and `size` is what the call reads.
-    let set = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, size) };
+    let set = unsafe { libc::ioctl(terminal.as_raw_fd(), libc::TIOCSWINSZ, &raw const size) };
     nix::errno::Errno::result(set)?;
     Ok(())
 }

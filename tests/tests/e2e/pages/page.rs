@@ -204,14 +204,15 @@ impl Shown {
             return None;
         }
         let Self { command, .. } = self;
-        let mut fault = format!("`{command}` prints something else:\n");
-        for line in self.printed.iter().filter(|it| !now.contains(it)) {
-            fault.push_str(&format!("  page  {line}\n"));
-        }
-        for line in now.iter().filter(|it| !self.printed.contains(it)) {
-            fault.push_str(&format!("  now   {line}\n"));
-        }
-        Some(fault)
+        let page = self.printed.iter().filter(|it| !now.contains(it));
+        let page = page.map(|line| format!("  page  {line}"));
+        let printed = now.iter().filter(|it| !self.printed.contains(it));
+        let printed = printed.map(|line| format!("  now   {line}"));
+        let lines: Vec<String> = page.chain(printed).collect();
+        Some(format!(
+            "`{command}` prints something else:\n{}",
+            lines.join("\n")
+        ))
     }
 
     /// Takes what was printed in place of what the page has.
@@ -230,7 +231,7 @@ impl Shown {
             return all;
         }
         let (before, rest) = all.split_at(head);
-        let after = &rest[rest.len() - tail..];
+        let (_, after) = rest.split_at(rest.len() - tail);
         [before, &[LEFT_OUT.to_owned()], after].concat()
     }
 }
