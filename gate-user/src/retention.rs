@@ -6,7 +6,7 @@
 //! The daemon deletes; readers leave out what is over whether or not it is deleted yet, and count it as expired. So what they show depends on no
 //! daemon, and not on when it last looked.
 //!
-//! Time is the program's, `CLOCK_MONOTONIC`, which nobody sets. Entries have it in [moments](moment), which begin up to a second before the
+//! Time is the program's, `CLOCK_MONOTONIC`, which nobody sets. Entries have it in moments, which begin up to a second before the
 //! packet: what is over is over up to that much early, and never late.
 
 use std::collections::BTreeSet;
