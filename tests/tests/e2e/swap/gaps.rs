@@ -26,6 +26,11 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         torrent::trial(found, format!("gaps::{name}"), body)
     };
     vec![
+        torrent::rate(
+            found,
+            "gaps::a_million_packets_a_second".to_owned(),
+            |bench| under_flood(bench, |_, _| Ok(())),
+        ),
         torrent::trial(
             found,
             "gaps::control_a_moment_without_the_program_shows".to_owned(),

@@ -21,7 +21,7 @@ use crate::bench::{Bench, Found};
 /// How many packets a second there are at least, on the average of a trial; fewer are no flood.
 const RATE: u64 = 1_000_000;
 /// How often a trial is tried on a machine that has something else to do.
-const TRIES: usize = 3;
+const TRIES: usize = 5;
 /// How many packets meet what happens, at least: those of a tenth of a second.
 pub(super) const MEET: u64 = RATE / 10;
 /// For how long there is a flood, at least: what a machine does beside this for a moment says nothing about its average.
@@ -31,9 +31,23 @@ const DURATION: Duration = Duration::from_secs(3);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rate(u64);
 
-/// A trial under a flood, ignored with the rate where the machine never gave as much as is to be tried. What comes out of the gate fails it, however fast it
-/// came.
+/// A trial under a flood, which says how many packets a second there were. Whether there are a million is [`rate`]'s question: what comes out of the gate
+/// fails a trial however fast it came.
 pub(super) fn trial(
+    found: &Found,
+    name: String,
+    body: impl Fn(&Bench<'_>) -> Result<Rate> + Send + 'static,
+) -> Trial {
+    let of = name.clone();
+    found.trial(name, move |tools| {
+        let Rate(rate) = tools.in_lab(|bench| body(bench))?;
+        say(&format!("{of}: {rate} packets a second"));
+        Ok(())
+    })
+}
+
+/// A trial of the flood itself: ignored with the rate where the machine never gives as much as is to be tried.
+pub(super) fn rate(
     found: &Found,
     name: String,
     body: impl Fn(&Bench<'_>) -> Result<Rate> + Send + 'static,
