@@ -39,6 +39,9 @@ const PAGES: [&str; 6] = [
     "docs/operations.md",
 ];
 
+/// What commands of a page begin with: a page is run as root, and is to do nothing to the machine.
+const SHOWN: [&str; 2] = ["gate ", "curl "];
+
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     let mut trials = vec![
         Trial::test("pages::other_words_are_noticed", || {
@@ -125,6 +128,11 @@ impl Walk {
             let Some(world) = &self.world else {
                 bail!("{:?} comes before any <!-- lab: begin -->", shown.command);
             };
+            ensure!(
+                SHOWN.iter().any(|it| shown.command.starts_with(it)),
+                "{:?} is none of {SHOWN:?}: say above it that it is not run",
+                shown.command
+            );
             let printed = thread::scope(|scope| {
                 let traffic = scope.spawn(|| world.rehearsed(&meanwhile));
                 let printed = world.output(&shown.command)?;
