@@ -40,8 +40,8 @@ up() {
 # Whether the subscriber reaches port 25 there.
 open() { timeout "${2:-10}" ip netns exec sub bash -c ": < /dev/tcp/$1/25" 2> /dev/null; }
 
-# Closed to all but the relay. The relay is what tells a gate from a network that is down. The answer to a refused SYN does not get through this
-# kernel's veth pair to an end without XDP (it is sent, and counted): three SYNs are enough to wait for.
+# Closed to all but the relay. The relay is what tells a gate from a network that is down. Nobody wakes the other end of a veth pair for the answer
+# to a refused SYN (`gate doctor` says so of an end without XDP): three SYNs are enough to wait for.
 closed() { open $relay && ! open $far 4; }
 
 # What the first connection after the start of the network saw.
