@@ -22,8 +22,8 @@ use crate::{
 /// Of Debian's cloud images: the newer one of those that the gate is tested on.
 const SERIES: &str = "6.12";
 
-/// Far more than both boots take.
-const LIMIT: Duration = Duration::from_mins(15);
+/// Far more than a boot takes, even beside guests of other kernels.
+const LIMIT: Duration = Duration::from_mins(10);
 
 /// What a boot would wait for that has nothing to do with the gate.
 const IDLE: [&str; 11] = [
