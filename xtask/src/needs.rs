@@ -79,6 +79,7 @@ const NEEDS: &[Need] = &[
             Group::Lab,
             Group::Conformance,
             Group::Vm,
+            Group::Dist,
             Group::Lint,
             Group::Data,
         ],

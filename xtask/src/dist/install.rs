@@ -11,14 +11,15 @@ use crate::{command, stream, tally::Tally, workspace::Workspace};
 const SCRIPT: &str = r#"
 root=$1
 rm -rf --one-file-system "$root"
-mkdir -p "$root/trial"
+mkdir -p "$root/trial" "$root/var/lib/GeoIP"
 tar --extract --directory="$root" --file="$2"
 cp "$3" "$root/trial/first.deb"
 cp "$4" "$root/trial/next.deb"
 printf %s "$5" > "$root/trial/run"
 printf %s "$6" > "$root/trial/gate.toml"
+cp "$7" "$root/var/lib/GeoIP/"
 code=0
-unshare --mount --pid --fork --kill-child chroot "$root" /bin/bash /trial/run || code=$?
+unshare --mount --net --pid --fork --kill-child chroot "$root" /bin/bash /trial/run || code=$?
 rm -rf --one-file-system "$root"
 exit $code
 "#;
@@ -34,6 +35,7 @@ pub(super) fn run(
     archive: &Path,
     package: &Package,
     next: &Package,
+    database: &Path,
 ) -> Result<Tally> {
     let mut script = command::privileged("bash")?;
     script
@@ -41,7 +43,8 @@ pub(super) fn run(
         .arg(directory(workspace).join("root"))
         .arg(archive)
         .args([&package.file, &next.file])
-        .args([TRIAL, CONFIG]);
+        .args([TRIAL, CONFIG])
+        .arg(database);
     let mut counted = None;
     let status = stream::run(&mut script, "[package] ", |line| {
         counted = counted.or(Tally::parse(line));

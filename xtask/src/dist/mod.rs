@@ -15,7 +15,7 @@ use anyhow::{Result, ensure};
 use self::package::Package;
 use crate::{
     build::{self, Built},
-    command,
+    command, data,
     needs::{self, Group},
     say,
     tally::Tally,
@@ -96,8 +96,9 @@ impl<'a> Made<'a> {
         }
         let mut tally = package.lint()?;
         let root = root::ensure(workspace)?;
-        tally += install::run(workspace, &root, package, next)?;
-        tally += guest::run(workspace, &root, package, next)?;
+        let database = data::DBIP.unpack(workspace)?;
+        tally += install::run(workspace, &root, package, next, &database)?;
+        tally += guest::run(workspace, &root, package, next, &database)?;
         Ok(tally)
     }
 }

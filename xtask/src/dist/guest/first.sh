@@ -16,6 +16,21 @@ check start_without_a_configuration_is_no_failure not_failed
 check nothing_runs_without_a_configuration all_inactive
 check port_25_is_open_before_the_gate open $far
 
+# Line by line what "Install" in docs/operations.md says, on a router whose country database is where packages put them.
+written=/etc/gate/gate.toml
+role() { grep -A1 -x "name = \"$1\"" $written | grep -x "role = \"$2\""; }
+begins() { gate init --output $written && role sub0 access && role net0 uplink; }
+check init_knows_subscribers_and_internet_apart begins
+check doctor_sees_nothing_in_the_way gate doctor --config $written
+check starts_what_init_wrote systemctl start gate.service
+check status_has_nothing_against_what_init_wrote gate status
+check init_only_observes open $far
+check it_counts_what_would_be_refused sh -c "gate counters | awk '\$1 == \"sub0\" && \$2 == \"restrict\" && \$6 > 0 { found = 1 } END { exit !found }'"
+check it_enables systemctl enable gate.service
+check it_is_taken_back sh -c 'systemctl disable --now gate.service && systemctl stop gate-restore.service && gate detach'
+check nothing_is_enabled_again all_disabled
+find /etc/gate /var/lib/gate -mindepth 1 -delete
+
 # The way to the pins, as docs/tags.md has it.
 echo 'z /sys/fs/bpf 0711 root root' > /etc/tmpfiles.d/gate-readers.conf
 systemd-tmpfiles --create gate-readers.conf
@@ -63,6 +78,13 @@ degraded() { gate status; [ $? = 3 ]; }
 check status_names_the_absence degraded
 check starts_again systemctl start gate.service
 
+shipped() { [ "$(systemctl show --property=WatchdogUSec --value gate.service)" = 30s ]; }
+check watchdog_waits_as_the_page_says shipped
+# From the next start on: the shipped time is only longer to wait for.
+mkdir -p /run/systemd/system/gate.service.d
+printf '[Service]\nWatchdogSec=10\n' > /run/systemd/system/gate.service.d/trial.conf
+systemctl daemon-reload
+
 again() { [ "$(restarts)" = "$1" ] && active; }
 kill -KILL "$(main_pid)"
 check killed_daemon_leaves_it_closed closed
@@ -74,6 +96,8 @@ check watchdog_ends_it_and_it_is_started_again eventually again 2
 barked() { journalctl --no-pager --boot --unit=gate.service | grep -i 'watchdog timeout'; }
 check journal_names_the_watchdog barked
 check closed_after_the_watchdog closed
+rm /run/systemd/system/gate.service.d/trial.conf
+systemctl daemon-reload
 
 systemctl stop gate.service
 check detaches gate detach
