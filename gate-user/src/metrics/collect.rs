@@ -264,7 +264,8 @@ fn sources(counters: &Counters, settings: &Metrics, out: &mut Families) {
             out.add(&table::OTHER, [verdict], packets);
         }
     }
-    for (verdict, packets) in judged(&sources.expired) {
+    // What is over and not deleted yet can still become `other`'s, or be kept for longer: a counter never falls.
+    for (verdict, packets) in judged(&sources.expired.without(&sources.undeleted)) {
         out.add(&table::EXPIRED, [verdict], packets);
     }
     let retention = if sources.counted {
