@@ -35,6 +35,21 @@ pub struct Sources {
     pub other: Verdicts,
 }
 
+#[cfg(test)]
+impl Sources {
+    pub(crate) fn of_nobody() -> Self {
+        Self {
+            counted: true,
+            entries: Vec::new(),
+            retention_seconds: 60,
+            source_prefix: Lengths { v4: 32, v6: 64 },
+            expired: Verdicts::default(),
+            undeleted: Verdicts::default(),
+            other: Verdicts::default(),
+        }
+    }
+}
+
 /// How many bits of an address make a source.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Lengths {
