@@ -9,7 +9,7 @@
 //! Time is the program's, `CLOCK_MONOTONIC`, which nobody sets. Entries have it in moments, which begin up to a second before the
 //! packet: what is over is over up to that much early, and never late.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use gate_common::abi::{Settings, Source, SourceKey, began_ns};
 
@@ -61,8 +61,8 @@ pub fn now_ns() -> Result<u64, Error> {
 pub struct Sweeper {
     /// What the generation of this number says.
     policy: Option<(u32, Counters, Box<Settings>)>,
-    busy_sources: BTreeSet<usize>,
-    busy_buckets: BTreeSet<usize>,
+    busy_sources: BTreeMap<usize, u64>,
+    busy_buckets: BTreeMap<usize, u64>,
 }
 
 impl Sweeper {

@@ -154,6 +154,21 @@ fn aside(id: u32) -> String {
     format!("link:{id}")
 }
 
+/// Takes the gate off what it judges nothing on, so that it can be put there in another way.
+pub fn unblind(targets: &[Target], pins: &Pins) -> Result<(), AttachError> {
+    for target in targets {
+        let Some(pin) = &target.blind else { continue };
+        let path = pins.link(pin);
+        // A link goes some time after its pin; nothing else can be attached until it has.
+        XdpLink::detach(&path).map_err(|error| AttachError::Link {
+            interface: target.name.clone(),
+            error,
+        })?;
+        pins.remove(&path)?;
+    }
+    Ok(())
+}
+
 /// Takes the gate off everything that is no target, whose pins are arranged; returns the names of those interfaces.
 pub fn detach_others(
     targets: &Targets,
@@ -168,7 +183,7 @@ pub fn detach_others(
             continue;
         }
         pins.remove(&pins.link(&name))?;
-        if targets.is_wanted(&name) {
+        if targets.is_wanted(&name) && device.is_none() {
             // It was on nothing any more.
             continue;
         }

@@ -3,6 +3,8 @@
 mod links;
 mod marks;
 mod stripped;
+#[cfg(test)]
+mod tests;
 mod unsent;
 
 use std::{collections::BTreeMap, io, path::Path};
@@ -15,7 +17,7 @@ use aya::programs::{
 };
 
 pub use self::{
-    links::{Placed, Places, arrange, detach_others, placed},
+    links::{Placed, Places, arrange, detach_others, placed, unblind},
     marks::{Hook, MarkError, mark, marked, put_on, unmark, unmarked},
     stripped::{check_stripped, unseen_vlans},
     unsent::{Uncounted, UnsentError, count_unsent, uncounted},
@@ -144,7 +146,7 @@ impl AttachError {
                 "a mode cannot be changed in place: `gate detach`, which opens the gate, then start again; or set `mode` to the one in force".to_owned()
             }
             Self::BlindBond { interface } => format!(
-                "name its ports under [[interface]] instead (`ip link show master {interface}` lists them); or set `mode = \"generic\"` for the bond. Where the gate is on it in native mode, which judges nothing, `gate detach` first"
+                "name its ports under [[interface]] instead (`ip link show master {interface}` lists them); or set `mode = \"generic\"` or `\"auto\"` for the bond"
             ),
             Self::NoNative { .. } => "set `mode = \"generic\"` or `mode = \"auto\"` for it under [[interface]]".to_owned(),
             Self::Stripped { interface } => format!(
@@ -169,6 +171,8 @@ pub struct Target {
     link: Option<u32>,
     /// Whether that is pinned under its name.
     settled: bool,
+    /// The pin of a link of the gate that has the program run where it judges nothing, and that has to go first.
+    blind: Option<String>,
 }
 
 impl Target {
@@ -188,6 +192,12 @@ impl Target {
     #[must_use]
     pub fn linked(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// Whether the gate was on it in a mode in which nothing is judged.
+    #[must_use]
+    pub fn was_blind(&self) -> bool {
+        self.blind.is_some()
     }
 
     /// Whether the gate is on it already, with a link that is pinned under its name.
@@ -275,7 +285,15 @@ pub fn targets(
     pins: &Pins,
     tolerance: Tolerance<'_>,
 ) -> Result<Targets, AttachError> {
-    let links = placed(devices, pins)?;
+    targets_of(wanted, devices, &placed(devices, pins)?, tolerance)
+}
+
+fn targets_of(
+    wanted: &[Wanted<'_>],
+    devices: &[Device],
+    links: &BTreeMap<String, Placed<'_>>,
+    tolerance: Tolerance<'_>,
+) -> Result<Targets, AttachError> {
     let mut targets = Targets::default();
     for it in wanted {
         let own = links.get(it.name);
@@ -286,9 +304,9 @@ pub fn targets(
                 && wanted.iter().all(|other| other.name != device.name)
         });
         if let Some(device) = named(it.name, devices).or(renamed) {
-            match target(*it, device, &links, tolerance) {
+            match target(*it, device, links, tolerance) {
                 Ok(target) => targets.found.push(target),
-                Err(error) if matches!(tolerance, Tolerance::Blocked) => {
+                Err(error) if is_borne(tolerance, &error) => {
                     targets
                         .blocked
                         .insert(it.name.to_owned(), error.to_string());
@@ -332,6 +350,18 @@ fn tolerates(tolerance: Tolerance<'_>, wanted: Wanted<'_>, renamed: bool) -> boo
     }
 }
 
+/// Whether the others go on without the interface that this keeps the gate off. What was in force on a bond that is blind judged nothing, and keeps no
+/// daemon from looking after all the others.
+fn is_borne(tolerance: Tolerance<'_>, error: &AttachError) -> bool {
+    let AttachError::BlindBond { interface } = error else {
+        return matches!(tolerance, Tolerance::Blocked);
+    };
+    match tolerance {
+        Tolerance::All | Tolerance::Blocked => true,
+        Tolerance::Known(known) => known.contains(interface),
+    }
+}
+
 fn no_interface(name: &str, devices: &[Device]) -> AttachError {
     AttachError::NoInterface {
         interface: name.to_owned(),
@@ -351,19 +381,19 @@ fn target(
     let is_on = |it: &Placed<'_>| it.device.is_some_and(|on| on.index == device.index);
     let link = links.iter().find(|(_, it)| is_on(it));
     let native = |it: AttachedXdp| it.mode == XdpMode::Native;
-    let is_blind = match (device.xdp, link) {
-        (Some(xdp), Some(_)) => native(xdp),
-        (_, _) => mode == Mode::Native,
-    };
-    if device.is_bond && is_blind {
+    let own = device.xdp.filter(|_| link.is_some());
+    if device.is_bond && mode == Mode::Native && own.is_none_or(native) {
         return Err(AttachError::BlindBond { interface: name });
     }
+    let is_blind = device.is_bond && own.is_some_and(native);
     let mode = match mode {
         // The program would get on it, and judge nothing.
         Mode::Auto if device.is_bond => Mode::Generic,
         Mode::Native | Mode::Generic | Mode::Auto => mode,
     };
     match (device.xdp, link) {
+        // It judges nothing, and goes.
+        (Some(_), Some(_)) if is_blind => {}
         // What is in force stays so, in whatever mode.
         (Some(_), Some(_)) if matches!(tolerance, Tolerance::Blocked) => {}
         (Some(xdp), Some(_)) => check_mode(&name, mode, xdp.mode)?,
@@ -381,8 +411,9 @@ fn target(
         name,
         index: device.index,
         mode,
-        link: link.map(|(_, it)| it.link.id),
-        settled: link.is_some_and(|(pin, _)| *pin == wanted.name),
+        link: link.filter(|_| !is_blind).map(|(_, it)| it.link.id),
+        settled: link.is_some_and(|(pin, _)| *pin == wanted.name && !is_blind),
+        blind: link.filter(|_| is_blind).map(|(pin, _)| pin.clone()),
     })
 }
 

@@ -298,7 +298,11 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Counters { forget: None } => show(&report::counters(&pins)?, format),
         Command::Counters {
             forget: Some(prefix),
-        } => show(&forget::forget(&pins, prefix)?, format),
+        } => {
+            let forgotten = forget::forget(&pins, prefix)?;
+            show(&forgotten, format)?;
+            Ok(forgotten.exit())
+        }
         Command::Privacy => show(&privacy::privacy(&pins)?, format),
         Command::Top {
             interval: Span(interval),

@@ -23,6 +23,7 @@ use gate_common::{
 };
 
 pub use self::{
+    delete::Deleted,
     occupancy::Occupancy,
     rehearsal::{Found, Rehearsal},
     shared::Buckets,

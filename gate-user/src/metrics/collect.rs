@@ -16,7 +16,7 @@ use crate::{
     error::Error,
     kernel::{Maps, Occupancy},
     pins::Pins,
-    report::{self, Counters, Link, State, Status, Verdicts},
+    report::{self, Counters, Link, Sources, State, Status, Verdicts},
     sys::{self, Access, Runs},
 };
 
@@ -216,7 +216,7 @@ fn counters(counted: &Counted, settings: &Metrics, out: &mut Families) {
         out.add(&table::COUNTRY, [country], it.packets);
     }
     outcomes(counters, out);
-    sources(counters, settings, out);
+    sources(&counters.sources, settings, out);
     for it in occupancy {
         out.add(&table::ENTRIES, [it.map], it.entries);
         out.add(&table::CAPACITY, [it.map], it.capacity);
@@ -252,8 +252,7 @@ fn outcomes(counters: &Counters, out: &mut Families) {
     }
 }
 
-fn sources(counters: &Counters, settings: &Metrics, out: &mut Families) {
-    let sources = &counters.sources;
+fn sources(sources: &Sources, settings: &Metrics, out: &mut Families) {
     for it in sources.entries.iter().take(settings.sources.into()) {
         for (verdict, packets) in judged(&it.packets) {
             out.add(&table::SOURCE, [&*it.source, it.role, verdict], packets);
@@ -264,7 +263,8 @@ fn sources(counters: &Counters, settings: &Metrics, out: &mut Families) {
             out.add(&table::OTHER, [verdict], packets);
         }
     }
-    for (verdict, packets) in judged(&sources.expired) {
+    // What is over and not deleted yet can still become `other`'s, or be kept for longer: a counter never falls.
+    for (verdict, packets) in judged(&sources.expired.without(&sources.undeleted)) {
         out.add(&table::EXPIRED, [verdict], packets);
     }
     let retention = if sources.counted {
@@ -280,4 +280,34 @@ fn judged(verdicts: &Verdicts) -> impl Iterator<Item = (&'static str, u64)> {
     let unparsed = gate_common::Verdict::Unparsed.name();
     let named = verdicts.named().into_iter();
     named.filter(move |(verdict, _)| *verdict != unparsed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn expired(sources: &Sources) -> String {
+        let mut out = Families::default();
+        super::sources(sources, &Metrics::default(), &mut out);
+        let mut families = out.0.into_iter();
+        let family = families.find(|it| it.metric.name == table::EXPIRED.name);
+        let samples = family.expect("no such metric").samples;
+        format!("{samples:?}")
+    }
+
+    /// What is over, and then drives out or is kept for longer, was in the map all the time.
+    #[test]
+    fn what_expired_is_counted_once_it_is_deleted() {
+        let refused = |refused| Verdicts {
+            refused,
+            ..Verdicts::default()
+        };
+        let mut sources = Sources::of_nobody();
+        sources.expired = refused(7);
+        let swept = expired(&sources);
+        assert!(swept.contains('7'), "{swept}");
+        sources.expired = refused(12);
+        sources.undeleted = refused(5);
+        assert_eq!(expired(&sources), swept);
+    }
 }

@@ -233,7 +233,7 @@ pub(super) static EXPIRED: Metric = Metric {
     unit: "packets",
     labels: &["verdict"],
     bound: "4",
-    help: "Packets of sources whose retention was over, or that a person had deleted.",
+    help: "Packets of sources that were deleted, since their retention was over or a person asked for it.",
 };
 
 pub(super) static RETENTION: Metric = Metric {

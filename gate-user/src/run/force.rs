@@ -15,13 +15,13 @@ use aya::programs::ProgramError;
 
 use super::{Means, kernel, list_devices, ready::Ready, sweep, wall_offset};
 use crate::{
-    attach::{self, MarkError, Places, UnsentError},
+    attach::{self, MarkError, Places, Targets, UnsentError},
     change::Memory,
     error::Error,
     kernel::{Gate, Loaded, Look, Prepared},
     memory, migrate,
     pins::{Pins, Readers},
-    retention::Sweeper,
+    retention::{self, Sweeper},
     sys::XdpMode,
 };
 
@@ -42,6 +42,22 @@ pub(super) struct InForce {
     pub(super) unsent: Result<(), UnsentError>,
     /// Whether the skb mark is set where classes have one; the gate judges without.
     pub(super) marks: Result<(), MarkError>,
+    /// What was done about bonds that the gate was on and judged nothing on.
+    pub(super) blind: Vec<String>,
+    /// Whether what is over of sources was deleted; the daemon tries it again, and the gate judges meanwhile.
+    pub(super) unswept: Result<(), Error>,
+}
+
+impl InForce {
+    /// What there is to say of it, none of which keeps the gate from judging.
+    pub(super) fn warnings(&self) -> Vec<String> {
+        let unsent = self.unsent.as_ref().err().map(UnsentError::warning);
+        let marks = self.marks.as_ref().err().map(MarkError::warning);
+        let unswept = self.unswept.as_ref().err();
+        let unswept = unswept.map(|error| retention::unswept(&error.to_string()));
+        let undone = [unsent, marks, unswept].into_iter().flatten();
+        self.blind.iter().cloned().chain(undone).collect()
+    }
 }
 
 /// Loads the program, and puts the generation in force; where that fails before the store, nothing of it is left.
@@ -120,6 +136,7 @@ fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result
         memory: Ok(Memory::default()),
         unsent: Ok(()),
         marks: Ok(()),
+        unswept: Ok(()),
     };
     let result = if (means.cancelled)() {
         Err(Error::Cancelled)
@@ -132,27 +149,48 @@ fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result
         memory,
         unsent,
         marks,
+        unswept,
         ..
     } = flip;
     match result {
-        Ok(removed) => Ok(InForce {
-            modes: attach::modes(
-                ready
-                    .targets
-                    .found
-                    .iter()
-                    .filter(|it| !blocked.contains_key(it.name())),
-                &list_devices()?,
-            )?,
-            blocked,
-            attached,
-            removed,
-            memory,
-            unsent,
-            marks,
-        }),
+        Ok(removed) => {
+            let (off, removed): (Vec<_>, Vec<_>) = removed
+                .into_iter()
+                .partition(|it| ready.targets.blocked.contains_key(it));
+            Ok(InForce {
+                blind: blind(&ready.targets, &off),
+                modes: attach::modes(
+                    ready
+                        .targets
+                        .found
+                        .iter()
+                        .filter(|it| !blocked.contains_key(it.name())),
+                    &list_devices()?,
+                )?,
+                blocked,
+                attached,
+                removed,
+                memory,
+                unsent,
+                marks,
+                unswept,
+            })
+        }
         Err(error) => Err(error.after(take_back(gate, &prepared, &attached, &places, pins))),
     }
+}
+
+/// What was done about bonds that the gate was on in native mode: it is on them in another one now, or, on these, `off`.
+fn blind(targets: &Targets, off: &[String]) -> Vec<String> {
+    let was = |name: &str, now: &str| {
+        format!(
+            "{name}: the gate was on this bond in native mode, in which it judged nothing, and is taken off; {now}"
+        )
+    };
+    let changed = targets.found.iter().filter(|it| it.was_blind());
+    let changed = changed.map(|it| was(it.name(), "it is put on it in generic mode"));
+    let off = off.iter().map(|name| was(name, "the bond stays open"));
+    changed.chain(off).collect()
 }
 
 /// The steps around the store, and what they have done so far.
@@ -166,6 +204,7 @@ struct Flip<'a> {
     memory: Result<Memory, Error>,
     unsent: Result<(), UnsentError>,
     marks: Result<(), MarkError>,
+    unswept: Result<(), Error>,
 }
 
 impl Flip<'_> {
@@ -183,6 +222,7 @@ impl Flip<'_> {
                 both: memory::of_generations(&[&before, &directory])?,
             })
         });
+        attach::unblind(&ready.targets.found, pins)?;
         attach::arrange(&ready.targets.found, pins)?;
         if ready.before.fresh {
             self.activate()?;
@@ -217,7 +257,7 @@ impl Flip<'_> {
             pins,
         );
         // No packet is in the generation before any more: what this one does not keep does not come back.
-        Sweeper::default().sweep(pins, &self.gate.maps)?;
+        self.unswept = Sweeper::default().sweep(pins, &self.gate.maps).map(drop);
         Ok(removed)
     }
 

@@ -160,6 +160,7 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
             return Err(error);
         }
     };
+    let undone = in_force.warnings();
     let mut running = Running {
         indices: ready.targets.indices(),
         blocked: ready.targets.blocked,
@@ -180,12 +181,7 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         migrated,
         _lock: lock,
     };
-    running
-        .warnings
-        .extend(in_force.unsent.err().map(|error| error.warning()));
-    running
-        .warnings
-        .extend(in_force.marks.err().map(|error| error.warning()));
+    running.warnings.extend(undone);
     if ready.before.lost {
         let warning = ready.before.manifest.map_or(LOST, |_| PARTLY_LOST);
         running.warnings.push(warning.to_owned());

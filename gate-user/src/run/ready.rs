@@ -260,6 +260,8 @@ impl Ready {
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
         if is_last_good {
             warnings.extend(recall::absent(&targets));
+        } else {
+            warnings.extend(targets.blocked.values().cloned());
         }
         let usable = before.manifest.clone().filter(|_| before.is_usable());
         let shared = usable.map(|manifest| Shared {
@@ -286,14 +288,17 @@ impl Ready {
             warnings,
             ..
         } = self;
+        let undone = in_force.warnings();
         let InForce {
             modes: _,
             blocked,
             attached,
             removed,
             memory,
-            unsent,
-            marks,
+            unsent: _,
+            marks: _,
+            unswept: _,
+            blind: _,
         } = in_force;
         let mut change = Change::between(before.manifest.as_ref(), &plan.manifest);
         change.attached = attached;
@@ -304,12 +309,10 @@ impl Ready {
             Ok(memory) => change.memory = Some(memory),
             Err(error) => change.warnings.push(error.to_string()),
         }
-        let warnings = [
-            unsent.err().map(|error| error.warning()),
-            marks.err().map(|error| error.warning()),
-            before.lost.then(|| PARTLY_LOST.to_owned()),
-        ];
-        change.warnings.extend(warnings.into_iter().flatten());
+        change.warnings.extend(undone);
+        change
+            .warnings
+            .extend(before.lost.then(|| PARTLY_LOST.to_owned()));
         change
     }
 

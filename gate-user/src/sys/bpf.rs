@@ -30,6 +30,7 @@ pub(super) enum Command {
     MapFreeze = 22,
     MapLookupBatch = 24,
     MapUpdateBatch = 26,
+    LinkDetach = 34,
 }
 
 #[repr(C)]
@@ -147,6 +148,19 @@ pub(super) fn pin(fd: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     };
     // SAFETY: `path` is a string that ends in a null byte and outlives the call.
     unsafe { call(Command::ObjectPin, &mut attribute) }.map(|_| ())
+}
+
+#[repr(C)]
+#[derive(Clone, Copy, Pod, Zeroable)]
+struct Link {
+    fd: u32,
+}
+
+/// Detaches the link behind `link`.
+pub(super) fn detach_link(link: BorrowedFd<'_>) -> io::Result<()> {
+    let mut attribute = Link { fd: raw(link) };
+    // SAFETY: the command has no address.
+    unsafe { call(Command::LinkDetach, &mut attribute) }.map(|_| ())
 }
 
 /// Opens the object pinned at `path`; `file_flags` are those of `BPF_OBJ_GET`.

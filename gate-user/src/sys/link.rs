@@ -89,6 +89,12 @@ impl XdpLink {
         })
     }
 
+    /// Takes the link that is pinned at `path` off its interface, at once; what is pinned is a link to nothing then.
+    pub fn detach(path: &Path) -> io::Result<()> {
+        let fd: OwnedFd = bpf::open(path, 0)?;
+        bpf::detach_link(fd.as_fd())
+    }
+
     /// Pins the link that is pinned at `from` at `to` as well: it lives as long as one of the two.
     pub fn pin_again(from: &Path, to: &Path) -> io::Result<()> {
         let fd: OwnedFd = bpf::open(from, 0)?;

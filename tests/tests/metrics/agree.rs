@@ -66,7 +66,7 @@ fn json(bench: &Bench<'_>, command: &str) -> Result<Value> {
 
 const VERDICTS: [&str; 5] = ["passed", "refused", "observed", "tagged", "unparsed"];
 
-/// What it says of those sources that are not told one by one.
+/// What it says of those sources that are not told one by one. Nothing is over in these trials that is not deleted.
 fn of_sources(sources: &Value) -> Vec<(String, &Value)> {
     let retention = &sources["retention_seconds"];
     let mut series = vec![("gate_source_retention_seconds".to_owned(), retention)];

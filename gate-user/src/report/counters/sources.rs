@@ -28,8 +28,26 @@ pub struct Sources {
     pub source_prefix: Lengths,
     /// Packets of sources whose time was over, or that a person had deleted.
     pub expired: Verdicts,
+    /// Of these, those of sources that nobody has deleted yet. It falls to `other` what makes room meanwhile, and comes back what a longer retention
+    /// keeps: only what is deleted never comes back.
+    pub undeleted: Verdicts,
     /// What has no entry: the totals less the entries and less what expired.
     pub other: Verdicts,
+}
+
+#[cfg(test)]
+impl Sources {
+    pub(crate) fn of_nobody() -> Self {
+        Self {
+            counted: true,
+            entries: Vec::new(),
+            retention_seconds: 60,
+            source_prefix: Lengths { v4: 32, v6: 64 },
+            expired: Verdicts::default(),
+            undeleted: Verdicts::default(),
+            other: Verdicts::default(),
+        }
+    }
 }
 
 /// How many bits of an address make a source.
@@ -76,12 +94,12 @@ pub(super) fn sources(
         found = maps.sources()?;
     }
     let mut listed = Verdicts::default();
-    let mut expired = Verdicts::sum([&deleted]);
+    let mut undeleted = Verdicts::default();
     let mut entries = Vec::new();
     for (key, found) in found {
         let by_verdict = found.by_verdict();
         if counters.is_over(&key, &found, now) {
-            expired.add(&by_verdict);
+            undeleted.add(&by_verdict);
             continue;
         }
         listed.add(&by_verdict);
@@ -97,6 +115,8 @@ pub(super) fn sources(
         };
         entries.push(source);
     }
+    let mut expired = Verdicts::sum([&deleted]);
+    expired.join(&undeleted);
     Ok(Sources {
         counted: counters.sources,
         entries: merge(entries),
@@ -106,6 +126,7 @@ pub(super) fn sources(
             v6: counters.source_v6,
         },
         expired,
+        undeleted,
         other: judged.without(&listed).without(&expired),
     })
 }

@@ -120,6 +120,7 @@ impl Counters {
             retention_seconds: _,
             source_prefix: _,
             expired,
+            undeleted: _,
             other,
         } = &self.sources;
         if !counted {

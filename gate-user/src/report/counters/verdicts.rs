@@ -93,7 +93,7 @@ impl Verdicts {
     }
 
     /// What of `self` is not in `part`. Sources are read after the totals, so a part can be ahead of its whole.
-    pub(super) fn without(&self, part: &Self) -> Self {
+    pub(crate) fn without(&self, part: &Self) -> Self {
         Self {
             passed: self.passed.saturating_sub(part.passed),
             refused: self.refused.saturating_sub(part.refused),

@@ -6,6 +6,7 @@
 use std::{
     collections::BTreeSet,
     env, fs,
+    os::unix::process::ExitStatusExt as _,
     path::{Path, PathBuf},
     process::Command,
 };
@@ -179,7 +180,7 @@ fn seen(bench: &Bench<'_>) -> Result<Vec<Moment>> {
     Ok(moments(&fs::read_to_string(written(bench))?))
 }
 
-/// Whether strace killed somebody.
+/// Whether strace, which has ended, killed somebody.
 fn has_killed(bench: &Bench<'_>) -> Result<bool> {
     Ok(fs::read_to_string(written(bench))?.contains("+++ killed by SIGKILL +++"))
 }
@@ -511,10 +512,12 @@ fn daemon_killed(
     for (number, moment) in (1..).zip(moments) {
         let tried = || {
             before(&stage, number)?;
-            let _strace = Strace::Kill(&moment).joining(bench, &daemon)?;
+            let strace = Strace::Kill(&moment).joining(bench, &daemon)?;
             happens(&stage, number)?;
-            stage.tried(has_killed(bench)?);
-            daemon.kill()?;
+            // Whoever is not killed ends as it is asked to. What strace writes of it can come later than this.
+            let ended = daemon.terminate()?;
+            drop(strace);
+            stage.tried(ended.signal() == Some(Signal::SIGKILL as i32));
             stage.goes_on(bench.gate())
         };
         daemon = tried().with_context(|| format!("killed before {moment:?}"))?;
