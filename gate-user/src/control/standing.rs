@@ -54,7 +54,12 @@ impl Standing {
     /// long as what is in force is not what the file says. What follows interfaces reads nothing, and makes nothing of that good.
     pub fn note(&mut self, attempt: Attempt, current: bool) {
         self.reloading = None;
-        if current && let Some(keeping) = &mut self.last_good {
+        // What read the files: a rollback that fails, or exemptions, say nothing about them.
+        let reads = matches!(attempt.by, By::Command | By::Sighup | By::Watch);
+        if current
+            && reads
+            && attempt.outcome.cause().is_none()
+            && let Some(keeping) = &mut self.last_good {
             keeping.instead = None;
         }
         self.reloads.count(&attempt);
