@@ -65,7 +65,8 @@ impl LastGoodError {
                     .to_owned()
             }
             Self::RolledBack { .. } => {
-                "`gate run --config FILE --state DIR` with another configuration keeps that one".to_owned()
+                "`gate run --config FILE --state DIR` with another configuration keeps that one"
+                    .to_owned()
             }
             Self::Cancelled => "the next `gate run` keeps it".to_owned(),
             Self::Changed { .. } => "`gate reload` reads it again".to_owned(),

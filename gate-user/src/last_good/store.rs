@@ -44,7 +44,11 @@ impl Store {
     /// The last good configuration; where that is damaged, the one before it. Neither if it was rolled back.
     pub fn open(&self) -> Result<Copy, LastGoodError> {
         let last = self.usable(LAST_GOOD);
-        let Err(error @ (LastGoodError::Damaged { .. } | LastGoodError::Io { .. } | LastGoodError::RolledBack { .. })) = last
+        let Err(
+            error @ (LastGoodError::Damaged { .. }
+            | LastGoodError::Io { .. }
+            | LastGoodError::RolledBack { .. }),
+        ) = last
         else {
             return last;
         };

@@ -6,8 +6,8 @@ use super::{
     recall::{self, Back},
 };
 use crate::{
-    change::Change, error::Error, floor, generation::Prefix, kernel, last_good::Why, pins::Pins, privilege,
-    view,
+    change::Change, error::Error, floor, generation::Prefix, kernel, last_good::Why, pins::Pins,
+    privilege, view,
 };
 
 /// Puts the generation before the one in force in force again.

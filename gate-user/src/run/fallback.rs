@@ -13,7 +13,9 @@ use super::{
 };
 use crate::{
     error::{Error, Exit},
-    file, kernel,
+    file,
+    generation::Manifest,
+    kernel,
     last_good::{Doubt, Store, Why},
     load::Source,
     pins::{Note, Pins},
@@ -81,51 +83,46 @@ pub(super) fn ready(
     progress: &mut Progress,
 ) -> Result<Ready, Error> {
     let (fresh, stays) = (before.fresh, before.can_stay());
-    let otherwise = |before, reason, progress: &mut Progress| {
+    let otherwise = |before: Before, reason: Reason, progress: &mut Progress| {
         let kept = fresh.then(|| fallback.store.open()).transpose();
-        let (mut ready, kept_at) = match (kept, &reason) {
-            (Ok(Some(copy)), _) => {
+        let (mut ready, kept_at) = match kept {
+            Ok(Some(copy)) => {
                 let source = Source::LastGood(&copy);
                 let ready = Ready::new(pins, Order { source, ..order }, before, progress)?;
                 (ready, Some(copy.index().at))
             }
-            (Ok(None), _) if stays => (recall::again(pins, before)?, None),
-            (Err(_) | Ok(None), Reason::Doubt(why)) => {
-                return Err(Error::Doubted {
-                    config: order.source.path().to_owned(),
-                    why: why.words(),
-                    note: fallback.store.doubted(),
+            Ok(None) if stays => (recall::again(pins, before)?, None),
+            Ok(None) | Err(_) => {
+                return Err(match reason {
+                    Reason::Mistake(error) => *error,
+                    Reason::Doubt(why) => Error::Doubted {
+                        config: order.source.path().to_owned(),
+                        why: why.words(),
+                        note: fallback.store.doubted(),
+                    },
                 });
             }
-            (Err(_) | Ok(None), Reason::Mistake(_)) => return Ok(Err(reason)),
         };
         ready.instead = Some(Instead {
             reason,
             config: order.source.path().to_owned(),
             kept_at,
         });
-        Ok(Ok(ready))
+        Ok(ready)
     };
     let (doubt, unread) = match fallback.store.doubt() {
         Ok(doubt) => (doubt.filter(|it| holds(it, &before, order)), None),
         Err(error) => (None, Some(format!("{error}; {}", error.hint()))),
     };
-    let result = match doubt {
+    let mut ready = match doubt {
         Some(doubt) => otherwise(before, Reason::Doubt(doubt.why), progress)?,
         None => match Ready::new(pins, order, before, progress) {
-            Err(error)
-                if fallback.last_good && (fresh || stays) && error.exit() == Exit::Usage =>
-            {
+            Err(error) if fallback.last_good && (fresh || stays) && error.exit() == Exit::Usage => {
                 let before = Before::at_start(pins, order.object)?;
                 otherwise(before, Reason::Mistake(Box::new(error)), progress)?
             }
-            ready => Ok(ready?),
+            ready => ready?,
         },
-    };
-    let mut ready = match result {
-        Ok(ready) => ready,
-        Err(Reason::Mistake(error)) => return Err(*error),
-        Err(Reason::Doubt(_)) => return Err(Error::Cancelled),
     };
     ready.warnings.extend(unread);
     Ok(ready)
@@ -139,14 +136,17 @@ fn holds(doubt: &Doubt, before: &Before, order: Order<'_>) -> bool {
         .as_ref()
         .is_some_and(|it| it.rolled_back.is_none() && doubt.is_of(it));
     !settled
-        && file::sha256(order.source.path(), file::LIST_MAX)
-            .is_ok_and(|it| doubt.is_of_config(&it))
+        && file::sha256(order.source.path(), file::LIST_MAX).is_ok_and(|it| doubt.is_of_config(&it))
 }
 
 /// Where the daemon keeps what is in force, or kept it, as it noted it itself.
 pub(super) fn noted(pins: &Pins) -> Option<Store> {
-    let directory: Option<PathBuf> = kernel::read_note(pins, Note::State).ok().flatten();
-    Store::new(&directory?).ok()
+    Store::new(&kept_in(pins)?).ok()
+}
+
+/// The same directory, whatever is there.
+pub fn kept_in(pins: &Pins) -> Option<PathBuf> {
+    kernel::read_note(pins, Note::State).ok().flatten()
 }
 
 /// Notes where what is in force is kept, for who changes it without a daemon; needs the lock on the pins.
@@ -156,7 +156,7 @@ pub(super) fn note(pins: &Pins, store: &Store) -> Result<(), Error> {
 }
 
 /// What a person should know where a rollback could not be noted.
-pub(super) fn invalidate(store: &Store, why: Why, from: Option<&crate::generation::Manifest>) -> Option<String> {
+pub(super) fn invalidate(store: &Store, why: Why, from: Option<&Manifest>) -> Option<String> {
     let error = store.invalidate(why, from?).err()?;
     Some(format!(
         "that it {} is not noted for the next start of the machine, which may put it in force again: {error}; {}",

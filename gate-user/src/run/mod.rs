@@ -29,7 +29,7 @@ use jiff::Timestamp;
 pub use self::{
     alone::{confirm, exempt, rollback},
     confirm::pending,
-    fallback::{Fallback, Instead, Reason},
+    fallback::{Fallback, Instead, Reason, kept_in},
     recall::Back,
     restore::{Restored, restore},
 };
@@ -219,9 +219,15 @@ fn locked_start(
     let (mut migration, inherited) = Migration::find(pins)?.unzip();
     let result = match &mut migration {
         None => put_in_force(pins, order, fallback, Inherited::default(), progress),
-        Some(migration) => migration
-            .take_over(pins, order.object)
-            .and_then(|()| put_in_force(pins, order, fallback, inherited.unwrap_or_default(), progress)),
+        Some(migration) => migration.take_over(pins, order.object).and_then(|()| {
+            put_in_force(
+                pins,
+                order,
+                fallback,
+                inherited.unwrap_or_default(),
+                progress,
+            )
+        }),
     };
     match (result, migration) {
         (Err(error), Some(migration)) => Err(error.after(migration.undo(pins))),
