@@ -145,6 +145,7 @@ pub(super) fn noted(pins: &Pins) -> Option<Store> {
 }
 
 /// The same directory, whatever is there.
+#[must_use]
 pub fn kept_in(pins: &Pins) -> Option<PathBuf> {
     kernel::read_note(pins, Note::State).ok().flatten()
 }
