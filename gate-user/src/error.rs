@@ -101,6 +101,16 @@ pub enum Error {
     /// There is no configuration to begin with.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// A start was to put in force what waits for a person, and nothing else can be.
+    #[error("{}: the configuration {why}, and there is nothing to put in force instead", config.display())]
+    Doubted {
+        /// The configuration.
+        config: std::path::PathBuf,
+        /// What happened to it.
+        why: &'static str,
+        /// Where that is noted.
+        note: std::path::PathBuf,
+    },
     /// The last good configuration cannot be had.
     #[error(transparent)]
     LastGood(#[from] LastGoodError),
@@ -213,7 +223,8 @@ impl Error {
             | Self::Guard(_)
             | Self::Plan(_)
             | Self::Bypass(_)
-            | Self::Unconfirmed { .. } => Exit::Usage,
+            | Self::Unconfirmed { .. }
+            | Self::Doubted { .. } => Exit::Usage,
             Self::NoDaemon { .. } | Self::LastGood(_) => Exit::Degraded,
             Self::HalfDone { error, .. } => error.exit(),
             Self::Rehearse(error) => error.exit(),
@@ -274,6 +285,10 @@ impl Error {
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
             Self::LastGood(error) => Some(error.hint()),
+            Self::Doubted { note, .. } => Some(format!(
+                "put another configuration there; or, if it is the right one, remove {}; then `gate run` puts it in force",
+                note.display()
+            )),
             Self::Init(error) => Some(error.hint().to_owned()),
             Self::Instance(error) => Some(error.hint()),
             Self::Explain(error) => Some(error.hint()),

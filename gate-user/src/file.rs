@@ -43,13 +43,18 @@ pub fn check(path: &Path, limit: u64) -> Result<(), FileError> {
 
 /// The content of the regular file at `path`, if it has at most `limit` bytes.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
+    take(&open(path, limit)?, limit)
+}
+
+/// The regular file at `path`, if it has at most `limit` bytes.
+pub(crate) fn open(path: &Path, limit: u64) -> io::Result<File> {
     // Opening a FIFO waits for whoever writes to it, unless told not to.
     let file = OpenOptions::new()
         .read(true)
         .custom_flags(libc::O_NONBLOCK)
         .open(path)?;
     readable(&file.metadata()?, limit)?;
-    take(&file, limit)
+    Ok(file)
 }
 
 /// The SHA-256 of what [`read`] would return, in hexadecimal digits.

@@ -54,7 +54,13 @@ impl Standing {
     /// long as what is in force is not what the file says. What follows interfaces reads nothing, and makes nothing of that good.
     pub fn note(&mut self, attempt: Attempt, current: bool) {
         self.reloading = None;
-        if current && let Some(keeping) = &mut self.last_good {
+        // What read the files: a rollback that fails, or exemptions, say nothing about them.
+        let reads = matches!(attempt.by, By::Command | By::Sighup | By::Watch);
+        if current
+            && reads
+            && attempt.outcome.cause().is_none()
+            && let Some(keeping) = &mut self.last_good
+        {
             keeping.instead = None;
         }
         self.reloads.count(&attempt);
@@ -138,6 +144,30 @@ mod tests {
             attempts.last().map(|it| it.0)
         );
         standing.refused.iter().map(|it| it.by).collect()
+    }
+
+    #[test]
+    fn only_what_reads_the_files_says_that_they_are_good() {
+        use By::{Command, Exempt, Interfaces, Rollback, Sighup, Unconfirmed, Watch};
+        let stands = |by, works, current| {
+            let mut standing = Standing {
+                last_good: Some(Keeping {
+                    instead: Some("a mistake".to_owned()),
+                    ..Keeping::default()
+                }),
+                ..Standing::default()
+            };
+            standing.note(attempt(by, works), current);
+            standing.last_good.unwrap().instead.is_some()
+        };
+        for by in [Command, Sighup, Watch] {
+            assert!(!stands(by, true, true), "{by:?}");
+            assert!(stands(by, false, true), "{by:?} fails");
+            assert!(stands(by, true, false), "{by:?} of another file");
+        }
+        for by in [Exempt, Interfaces, Rollback, Unconfirmed] {
+            assert!(stands(by, true, true), "{by:?}");
+        }
     }
 
     #[test]

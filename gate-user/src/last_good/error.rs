@@ -23,6 +23,15 @@ pub enum LastGoodError {
         /// The file.
         path: PathBuf,
     },
+    /// All that is kept was rolled back.
+    #[error("{}: what is kept here was rolled back", directory.display())]
+    RolledBack {
+        /// Where it is.
+        directory: PathBuf,
+    },
+    /// The process was told to end.
+    #[error("told to end before all was kept")]
+    Cancelled,
     /// The system failed.
     #[error("{}: cannot {action} this: {error}", path.display())]
     Io {
@@ -55,6 +64,11 @@ impl LastGoodError {
                 "remove the directory of the copy; `gate run --state DIR` makes another one"
                     .to_owned()
             }
+            Self::RolledBack { .. } => {
+                "`gate run --config FILE --state DIR` with another configuration keeps that one"
+                    .to_owned()
+            }
+            Self::Cancelled => "the next `gate run` keeps it".to_owned(),
             Self::Changed { .. } => "`gate reload` reads it again".to_owned(),
             Self::Io { error, path, .. } if error.kind() == io::ErrorKind::StorageFull => format!(
                 "make room, `df {}` shows how much there is; the daemon tries again",

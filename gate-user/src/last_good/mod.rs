@@ -9,11 +9,14 @@
 //! DIR/copy.7/index.json        what is in it
 //! DIR/copy.7/gate.toml         the configuration
 //! DIR/copy.7/data/SHA-256      list files and databases, by their content
+//! DIR/doubted.json             what no start puts in force by itself (`doubt`)
 //! ```
 //!
 //! There are two copies at most, and what both have is one file with two names. A copy is whole before `last-good` leads to it: what it was made of is
 //! compared with what is in force, by content, and is on the disk. Where that fails, the copy from before stays.
 
+mod content;
+mod doubt;
 mod error;
 mod store;
 
@@ -27,10 +30,15 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-pub use self::{error::LastGoodError, store::Store};
+pub use self::{
+    doubt::{Doubt, Why},
+    error::LastGoodError,
+    store::Store,
+};
 use crate::{
     file,
     generation::{Manifest, manifest::RolledBack},
+    geoip::Cancelled,
     hex,
 };
 
@@ -94,16 +102,22 @@ pub struct Copy {
     directory: PathBuf,
     index: Index,
     text: String,
+    /// Why it is not the one that was kept last.
+    warning: Option<String>,
 }
 
 impl Copy {
     /// The copy in this directory, after making sure that it is what it was.
     fn open(directory: &Path) -> Result<Self, LastGoodError> {
         let copy = Self::found(directory)?;
-        for sha256 in copy.index.files.values() {
-            check(&data(directory, sha256), sha256)?;
-        }
+        copy.check(&|| false)?;
         Ok(copy)
+    }
+
+    /// Makes sure that its data files are what they were.
+    fn check(&self, cancelled: Cancelled<'_>) -> Result<(), LastGoodError> {
+        let mut hashes = self.index.files.values();
+        hashes.try_for_each(|it| content::check(&data(&self.directory, it), it, cancelled))
     }
 
     /// The same, without a look at its data files.
@@ -122,6 +136,7 @@ impl Copy {
             directory: directory.to_owned(),
             index,
             text,
+            warning: None,
         })
     }
 
@@ -129,6 +144,12 @@ impl Copy {
     #[must_use]
     pub fn index(&self) -> &Index {
         &self.index
+    }
+
+    /// Why it is not the one that was kept last, if it is not.
+    #[must_use]
+    pub fn warning(&self) -> Option<&str> {
+        self.warning.as_deref()
     }
 
     /// The text of the configuration.
@@ -149,18 +170,6 @@ fn data(directory: &Path, sha256: &str) -> PathBuf {
     directory.join(store::DATA).join(sha256)
 }
 
-/// Makes sure that a file has this content.
-fn check(path: &Path, sha256: &str) -> Result<(), LastGoodError> {
-    let found = file::sha256(path, file::DATABASE_MAX).map_err(LastGoodError::io("read", path))?;
-    if found == sha256 {
-        Ok(())
-    } else {
-        Err(LastGoodError::Damaged {
-            path: path.to_owned(),
-        })
-    }
-}
-
 /// What is known of the last good configuration of a gate whose daemon keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Keeping {
@@ -172,7 +181,7 @@ pub struct Keeping {
     pub generation: Option<u32>,
     /// Why what is in force is not kept, if it should be.
     pub problem: Option<String>,
-    /// Why the last good configuration is in force instead of that of the file.
+    /// Why something else is in force than the file says, and what to do about it.
     pub instead: Option<String>,
 }
 

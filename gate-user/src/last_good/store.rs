@@ -1,16 +1,16 @@
 //! The directory with the copies.
 
 use std::{
-    fs::{self, DirBuilder, File, OpenOptions},
+    fs::{self, DirBuilder, File},
     io::{self, Write as _},
-    os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _, symlink},
+    os::unix::fs::{DirBuilderExt as _, symlink},
     path::{Path, PathBuf},
 };
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Copy, Index, LastGoodError, check, data, remove};
-use crate::{file, generation::Manifest, hex};
+use super::{Copy, Index, LastGoodError, content, data, remove};
+use crate::{file, generation::Manifest, geoip::Cancelled, hex};
 
 /// What is in a copy.
 pub(super) const INDEX: &str = "index.json";
@@ -41,9 +41,35 @@ impl Store {
         &self.0
     }
 
-    /// The last good configuration.
+    /// The last good configuration; where that is damaged, the one before it. Neither if it was rolled back.
     pub fn open(&self) -> Result<Copy, LastGoodError> {
-        Copy::open(&self.linked(LAST_GOOD)?)
+        let last = self.usable(LAST_GOOD);
+        let Err(
+            error @ (LastGoodError::Damaged { .. }
+            | LastGoodError::Io { .. }
+            | LastGoodError::RolledBack { .. }),
+        ) = last
+        else {
+            return last;
+        };
+        let Ok(mut before) = self.usable(BEFORE) else {
+            return Err(error);
+        };
+        before.warning = Some(format!(
+            "{error}; the copy from before takes its place, as it was kept {:.0}",
+            before.index.at
+        ));
+        Ok(before)
+    }
+
+    fn usable(&self, link: &str) -> Result<Copy, LastGoodError> {
+        let copy = Copy::open(&self.linked(link)?)?;
+        if self.doubt()?.is_some_and(|it| it.is_about(&copy.index)) {
+            return Err(LastGoodError::RolledBack {
+                directory: self.0.clone(),
+            });
+        }
+        Ok(copy)
     }
 
     /// What the last good configuration is made of.
@@ -54,39 +80,71 @@ impl Store {
     }
 
     /// Keeps what the generation with this manifest was made of, of which `text` is the configuration, if it is known. What is kept already is
-    /// copied no more. Where this fails, what was kept before is kept; but not where that was rolled back.
-    pub(crate) fn keep(&self, manifest: &Manifest, text: &str) -> Result<(), LastGoodError> {
+    /// copied no more, unless it is damaged, which is looked for where `check` says so. Where this fails, what was kept before is kept; but not where that was
+    /// rolled back.
+    pub(crate) fn keep(
+        &self,
+        manifest: &Manifest,
+        text: &str,
+        check: bool,
+        cancelled: Cancelled<'_>,
+    ) -> Result<(), LastGoodError> {
         let index = Index::of(manifest);
-        let result = self.keep_copy(&index, text);
+        let result = self.keep_copy(&index, text, check, cancelled);
         if result.is_err()
             && index.rolled_back.is_some()
             && let Ok(kept) = self.index()
             && !kept.is_same(&index)
         {
             // No start brings back what somebody rolled back.
-            remove(&self.0.join(LAST_GOOD))?;
+            self.let_go()?;
         }
         result
     }
 
-    fn keep_copy(&self, index: &Index, text: &str) -> Result<(), LastGoodError> {
+    /// Lets the last copy go.
+    pub(super) fn let_go(&self) -> Result<(), LastGoodError> {
+        remove(&self.0.join(LAST_GOOD))?;
+        sync(&self.0)
+    }
+
+    fn keep_copy(
+        &self,
+        index: &Index,
+        text: &str,
+        check: bool,
+        cancelled: Cancelled<'_>,
+    ) -> Result<(), LastGoodError> {
         let kept: Vec<Copy> = [LAST_GOOD, BEFORE]
             .iter()
             .filter_map(|link| Copy::found(&self.linked(link).ok()?).ok())
             .collect();
-        if self.index().is_ok_and(|it| it.is_same(index)) {
+        let last = self.linked(LAST_GOOD).ok();
+        let same = last
+            .as_deref()
+            .and_then(|it| Copy::found(it).ok())
+            .filter(|it| it.index.is_same(index));
+        let damaged = match &same {
+            Some(copy) if check => match copy.check(cancelled) {
+                Err(LastGoodError::Cancelled) => return Err(LastGoodError::Cancelled),
+                checked => checked.is_err(),
+            },
+            _ => false,
+        };
+        if same.is_some() && !damaged {
             return Ok(());
         }
         make_directory(&self.0)?;
         self.remove_others()?;
         let directory = self.0.join(format!("{COPY}{}", self.next()?));
-        let copied = copy(&directory, index, text, &kept);
+        let copied = copy(&directory, index, text, &kept, cancelled);
         // What is cut short leads nowhere, and takes no room.
         if copied.is_err() {
             remove(&directory)?;
         }
         copied?;
-        if let Ok(last) = self.linked(LAST_GOOD) {
+        // Nobody goes back to what is damaged.
+        if let Some(last) = last.filter(|_| !damaged) {
             self.link(BEFORE, &last)?;
         }
         self.link(LAST_GOOD, &directory)?;
@@ -149,7 +207,13 @@ fn number(path: &Path) -> Option<u64> {
 }
 
 /// Makes a copy, all of which is on the disk afterwards.
-fn copy(directory: &Path, index: &Index, text: &str, kept: &[Copy]) -> Result<(), LastGoodError> {
+fn copy(
+    directory: &Path,
+    index: &Index,
+    text: &str,
+    kept: &[Copy],
+    cancelled: Cancelled<'_>,
+) -> Result<(), LastGoodError> {
     let contents = directory.join(DATA);
     make_directory(directory)?;
     make_directory(&contents)?;
@@ -178,16 +242,11 @@ fn copy(directory: &Path, index: &Index, text: &str, kept: &[Copy]) -> Result<()
         }
         let linked = kept.iter().any(|copy| {
             let from = data(&copy.directory, sha256);
-            check(&from, sha256).is_ok() && fs::hard_link(&from, &to).is_ok()
+            content::check(&from, sha256, cancelled).is_ok() && fs::hard_link(&from, &to).is_ok()
         });
-        if linked {
-            continue;
+        if !linked {
+            content::copy(path, &to, sha256, cancelled)?;
         }
-        let content = read(path)?;
-        if hex(&Sha256::digest(&content)) != *sha256 {
-            return Err(LastGoodError::Changed { path: path.clone() });
-        }
-        write(&to, &content)?;
     }
     let path = directory.join(INDEX);
     let bytes = serde_json::to_vec_pretty(index)
@@ -197,16 +256,8 @@ fn copy(directory: &Path, index: &Index, text: &str, kept: &[Copy]) -> Result<()
     sync(directory)
 }
 
-/// A data file; one that is missing is a file of exemptions without any.
-fn read(path: &Path) -> Result<Vec<u8>, LastGoodError> {
-    match file::read(path, file::DATABASE_MAX) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
-        read => read.map_err(LastGoodError::io("read", path)),
-    }
-}
-
 /// It has the prefixes of subscribers: nobody else reads it.
-fn make_directory(path: &Path) -> Result<(), LastGoodError> {
+pub(super) fn make_directory(path: &Path) -> Result<(), LastGoodError> {
     DirBuilder::new()
         .recursive(true)
         .mode(0o700)
@@ -214,20 +265,14 @@ fn make_directory(path: &Path) -> Result<(), LastGoodError> {
         .map_err(LastGoodError::io("make", path))
 }
 
-fn write(path: &Path, bytes: &[u8]) -> Result<(), LastGoodError> {
-    let written = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(path)
-        .and_then(|mut file| {
-            file.write_all(bytes)?;
-            file.sync_all()
-        });
+/// Writes a file that is not there yet, and is on the disk afterwards.
+pub(super) fn write(path: &Path, bytes: &[u8]) -> Result<(), LastGoodError> {
+    let mut file = content::create(path)?;
+    let written = file.write_all(bytes).and_then(|()| file.sync_all());
     written.map_err(LastGoodError::io("write", path))
 }
 
-fn sync(directory: &Path) -> Result<(), LastGoodError> {
+pub(super) fn sync(directory: &Path) -> Result<(), LastGoodError> {
     File::open(directory)
         .and_then(|it| it.sync_all())
         .map_err(LastGoodError::io("write", directory))

@@ -182,7 +182,7 @@ impl Migration {
         leave(pins)?;
         self.share_links(pins)?;
         self.share_maps(pins, object)?;
-        for note in [Note::Bypass, Note::Confirmed] {
+        for note in [Note::Bypass, Note::Confirmed, Note::State] {
             share(&self.other.note(note), &pins.note(note))?;
         }
         // These judge nothing, and no packet passes for the want of them.

@@ -13,6 +13,8 @@ pub enum Note {
     Confirmed,
     /// What is rehearsed, and for whom.
     Rehearsal,
+    /// Where the daemon keeps what is in force for the next start of the machine.
+    State,
     /// How the maps are laid out, for a gate of another version of the map ABI.
     Layout,
 }
@@ -23,6 +25,7 @@ impl Note {
             Self::Bypass => "bypass",
             Self::Confirmed => "confirmed",
             Self::Rehearsal => "rehearsal",
+            Self::State => "state",
             Self::Layout => "layout",
         }
     }

@@ -27,7 +27,7 @@ use crate::{
     kernel::{self, Maps},
     pins::Pins,
     rehearse::{self, Underway},
-    retention,
+    retention, run,
     sys::Access,
     view,
 };
@@ -344,6 +344,15 @@ fn others(pins: &Pins) -> Result<Vec<Other>, Error> {
         readers: readers(&path),
         path,
     });
+    if let Some(path) = run::kept_in(pins) {
+        others.push(Other {
+            store: "last good".to_owned(),
+            holds: "copies of what is in force and of what was before: the configuration, its list files with prefixes, tickets and exemptions, its databases",
+            kept: "until the second change after it; a reboot deletes nothing, `rm -r` of the directory all",
+            readers: readers(&path),
+            path,
+        });
+    }
     Ok(others)
 }
 

@@ -1,12 +1,13 @@
 //! What can be decided about a gate in force whose daemon is not there.
 
 use super::{
-    Means, force,
+    Means, fallback, force,
     ready::{Before, Read},
     recall::{self, Back},
 };
 use crate::{
-    change::Change, error::Error, floor, generation::Prefix, kernel, pins::Pins, privilege, view,
+    change::Change, error::Error, floor, generation::Prefix, kernel, last_good::Why, pins::Pins,
+    privilege, view,
 };
 
 /// Puts the generation before the one in force in force again.
@@ -16,7 +17,12 @@ pub fn rollback(pins: &Pins, object: &[u8], by: Option<String>) -> Result<Change
     view::current(pins)?;
     let _lock = pins.lock()?;
     let before = Before::checked(pins, object, None)?;
-    let ready = recall::previous(pins, before, &Back::Asked(by))?;
+    let mut ready = recall::previous(pins, before, &Back::Asked(by))?;
+    if let Some(store) = fallback::noted(pins) {
+        let from = ready.before.manifest.as_ref();
+        let failed = fallback::invalidate(&store, Why::RolledBack, from);
+        ready.warnings.extend(failed);
+    }
     let means = Means {
         object,
         cancelled: &|| false,
@@ -50,5 +56,12 @@ pub fn confirm(pins: &Pins, by: Option<&str>) -> Result<u32, Error> {
     pins.check_version()?;
     let manifest = kernel::manifest(&view::current(pins)?)?;
     super::confirm::confirm(pins, &manifest, by)?;
+    // It holds although this may fail: the next daemon clears it.
+    if let Some(store) = fallback::noted(pins)
+        && let Ok(Some(doubt)) = store.doubt()
+        && doubt.is_of(&manifest)
+    {
+        store.set_doubt(None)?;
+    }
     Ok(manifest.number)
 }

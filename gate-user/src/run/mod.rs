@@ -9,6 +9,7 @@
 mod alone;
 mod confirm;
 mod exempt;
+mod fallback;
 mod force;
 mod ready;
 mod recall;
@@ -28,6 +29,7 @@ use jiff::Timestamp;
 pub use self::{
     alone::{confirm, exempt, rollback},
     confirm::pending,
+    fallback::{Fallback, Instead, Reason, kept_in},
     recall::Back,
     restore::{Restored, restore},
 };
@@ -46,11 +48,11 @@ use crate::{
     generation::{Manifest, Prefix},
     geoip::Cancelled,
     kernel::{self, Gate, Maps},
-    last_good::{LastGoodError, Store},
+    last_good::{Doubt, LastGoodError, Store, Why},
     load::Source,
     marking::{Finding, Marking, Tally},
     migrate::{Inherited, Migrated, Migration},
-    pins::{Lock, Pins},
+    pins::{Lock, Note, Pins},
     privilege,
     progress::Progress,
     rehearse,
@@ -125,6 +127,10 @@ pub struct Running {
     adopted: bool,
     /// Interfaces that the configuration names no more, on which the gate was taken off.
     removed: Vec<String>,
+    /// Where what is in force is kept, if anywhere.
+    store: Option<Store>,
+    /// Why something else is in force than what was named at the start, if it is.
+    instead: Option<Instead>,
     /// What became of what another version of the map ABI had in force.
     migrated: Option<Migrated>,
     _lock: Lock,
@@ -138,13 +144,17 @@ pub struct Upkeep {
     maps: Arc<Mutex<Maps>>,
 }
 
-/// Puts a configuration in force.
-pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
+/// Puts a configuration in force; or, where there is a fallback and that cannot be, something else.
+pub fn start(
+    pins: &Pins,
+    order: Order<'_>,
+    fallback: Option<Fallback<'_>>,
+) -> Result<Running, Error> {
     floor::check()?;
     privilege::check()?;
     let lock = pins.lock()?;
     let mut progress = Progress::until(order.cancelled);
-    let result = locked_start(pins, order, &mut progress);
+    let result = locked_start(pins, order, fallback, &mut progress);
     progress.finish();
     let Started {
         endpoint,
@@ -178,6 +188,8 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         complete: true,
         warnings: ready.warnings,
         removed: in_force.removed,
+        store: fallback.map(|it| it.store.clone()),
+        instead: ready.instead,
         migrated,
         _lock: lock,
     };
@@ -186,17 +198,32 @@ pub fn start(pins: &Pins, order: Order<'_>) -> Result<Running, Error> {
         let warning = ready.before.manifest.map_or(LOST, |_| PARTLY_LOST);
         running.warnings.push(warning.to_owned());
     }
+    match &running.store {
+        Some(store) => fallback::note(pins, store)?,
+        None => kernel::remove_note(pins, Note::State)?,
+    }
     running.endpoint.publish()?;
     Ok(running)
 }
 
-fn locked_start(pins: &Pins, order: Order<'_>, progress: &mut Progress) -> Result<Started, Error> {
+fn locked_start(
+    pins: &Pins,
+    order: Order<'_>,
+    fallback: Option<Fallback<'_>>,
+    progress: &mut Progress,
+) -> Result<Started, Error> {
     let (mut migration, inherited) = Migration::find(pins)?.unzip();
     let result = match &mut migration {
-        None => put_in_force(pins, order, Inherited::default(), progress),
-        Some(migration) => migration
-            .take_over(pins, order.object)
-            .and_then(|()| put_in_force(pins, order, inherited.unwrap_or_default(), progress)),
+        None => put_in_force(pins, order, fallback, Inherited::default(), progress),
+        Some(migration) => migration.take_over(pins, order.object).and_then(|()| {
+            put_in_force(
+                pins,
+                order,
+                fallback,
+                inherited.unwrap_or_default(),
+                progress,
+            )
+        }),
     };
     match (result, migration) {
         (Err(error), Some(migration)) => Err(error.after(migration.undo(pins))),
@@ -211,10 +238,11 @@ fn locked_start(pins: &Pins, order: Order<'_>, progress: &mut Progress) -> Resul
 fn put_in_force(
     pins: &Pins,
     order: Order<'_>,
+    fallback: Option<Fallback<'_>>,
     inherited: Inherited,
     progress: &mut Progress,
 ) -> Result<Started, Error> {
-    let ready = Ready::start(pins, order, inherited, progress)?;
+    let ready = Ready::start(pins, order, fallback, inherited, progress)?;
     control::clean_up(pins)?;
     let endpoint = Endpoint::new(pins)?;
     let (gate, in_force) = force::start(pins, order.means(), &ready)?;
@@ -264,7 +292,7 @@ impl Running {
         let ready = self.ready(order, &mut progress);
         progress.finish();
         match ready {
-            Ok((ready, true)) => self.take(order.means(), ready).map(Some),
+            Ok((ready, true)) => self.take_doubted(order.means(), ready).map(Some),
             // What is in force is made of what was read.
             Ok((ready, false)) => {
                 self.read = ready.read.unwrap_or_default();
@@ -278,8 +306,20 @@ impl Running {
     pub fn rollback(&mut self, back: &Back, means: Means<'_>) -> Result<Change, Error> {
         let before = Before::checked(&self.pins, means.object, Some(&self.manifest));
         let ready = before.and_then(|before| recall::previous(&self.pins, before, back));
+        let why = match back {
+            Back::Asked(_) => Why::RolledBack,
+            Back::Unconfirmed => Why::Unconfirmed,
+        };
         match ready {
-            Ok(ready) => self.take(means, ready),
+            Ok(mut ready) => {
+                // First: no start of the machine brings it back, whenever that comes.
+                if let Some(store) = &self.store {
+                    let from = ready.before.manifest.as_ref();
+                    let failed = fallback::invalidate(store, why, from);
+                    ready.warnings.extend(failed);
+                }
+                self.take(means, ready)
+            }
             Err(error) => Err(error.after(self.publish())),
         }
     }
@@ -330,6 +370,23 @@ impl Running {
     /// Whether nobody confirmed what is in force, and its time is over.
     pub fn is_overdue(&self) -> Result<bool, Error> {
         Ok(confirm::waits(&self.pins, &self.manifest)? == Some(Waits::Nobody))
+    }
+
+    /// The same as [`Self::take`], after noting that what waits for a confirmation does, for a start of the machine that comes before it.
+    fn take_doubted(&mut self, means: Means<'_>, ready: Ready) -> Result<Change, Error> {
+        let store = self.store.clone();
+        let Some(store) = store.filter(|_| ready.plan.manifest.confirm_until.is_some()) else {
+            return self.take(means, ready);
+        };
+        let number = ready.plan.manifest.number;
+        let before = store.doubt()?;
+        store.set_doubt(Some(&Doubt::new(Why::Unconfirmed, &ready.plan.manifest)))?;
+        match self.take(means, ready) {
+            Err(error) if self.manifest.number != number => {
+                Err(error.after(store.set_doubt(before.as_ref())))
+            }
+            taken => taken,
+        }
     }
 
     /// Puts a generation in force, and sees to it that the socket is found.
@@ -471,9 +528,40 @@ impl Running {
         self.adopted
     }
 
-    /// Keeps what the generation in force was made of as the last good configuration. What waits for a confirmation is not good yet.
-    pub fn keep(&self, store: &Store) -> Result<(), LastGoodError> {
-        store.keep(&self.manifest, &self.read.text)
+    /// Why something else was put in force at the start than what was named, if it was.
+    #[must_use]
+    pub fn instead(&self) -> Option<&Instead> {
+        self.instead.as_ref()
+    }
+
+    /// Keeps what the generation in force was made of as the last good configuration, and looks for damage in what is kept where `check` says so. What waits
+    /// for a confirmation is not good yet. `held` says whether what is in doubt is still to be kept from being put in force.
+    pub fn keep(
+        &self,
+        store: &Store,
+        held: bool,
+        check: bool,
+        cancelled: Cancelled<'_>,
+    ) -> Result<(), LastGoodError> {
+        match &self.manifest.rolled_back {
+            // By somebody who did not know of the store, or while it had no room.
+            Some(back) => {
+                let from = kernel::manifest(&self.pins.generation(back.from)).ok();
+                if let Some(from) = from
+                    && !store.doubt()?.is_some_and(|it| it.is_of(&from))
+                {
+                    let why = if back.unconfirmed {
+                        Why::Unconfirmed
+                    } else {
+                        Why::RolledBack
+                    };
+                    store.invalidate(why, &from)?;
+                }
+            }
+            None if held => {}
+            None => store.set_doubt(None)?,
+        }
+        store.keep(&self.manifest, &self.read.text, check, cancelled)
     }
 
     /// Where it is pinned.

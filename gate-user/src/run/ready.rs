@@ -13,6 +13,7 @@ use gate_common::abi::GenerationWord;
 use super::{
     Order, PARTLY_LOST, change,
     confirm::{self, Waits},
+    fallback::{self, Fallback, Instead},
     force::InForce,
     kernel, list_devices,
     recall::{self, Back},
@@ -91,6 +92,11 @@ impl Before {
         self.inherited.version == 0
     }
 
+    /// Whether the generation in force can be put in force again.
+    pub(super) fn can_stay(&self) -> bool {
+        self.word.number() != 0 && self.is_usable() && !self.lost
+    }
+
     /// The names of its interfaces.
     fn interfaces(&self) -> impl Iterator<Item = &str> {
         self.manifest
@@ -111,7 +117,7 @@ impl Before {
     }
 
     /// The same at a start, for which there may be pins of another version of the map ABI, which were looked at before.
-    fn at_start(pins: &Pins, object: &[u8]) -> Result<Self, Error> {
+    pub(super) fn at_start(pins: &Pins, object: &[u8]) -> Result<Self, Error> {
         pins.check_version()?;
         kernel::check_pins(object, pins)?;
         Self::look(pins, None)
@@ -155,6 +161,8 @@ pub(super) struct Ready {
     pub(super) warnings: Vec<String>,
     /// Whether an interface that the program cannot be put on keeps it off no other one.
     pub(super) lenient: bool,
+    /// Why it is not what was named, if it is not.
+    pub(super) instead: Option<Instead>,
     pub(super) targets: Targets,
     /// Who may read tags.
     pub(super) readers: Readers,
@@ -184,6 +192,7 @@ impl Ready {
     pub(super) fn start(
         pins: &Pins,
         order: Order<'_>,
+        fallback: Option<Fallback<'_>>,
         inherited: Inherited,
         progress: &mut Progress,
     ) -> Result<Self, Error> {
@@ -193,7 +202,10 @@ impl Ready {
                 version: before.inherited.version,
                 generation: before.number(),
             })),
-            None => Self::new(pins, order, before, progress),
+            None => match fallback {
+                Some(it) => fallback::ready(pins, order, it, before, progress),
+                None => Self::new(pins, order, before, progress),
+            },
             Some(Waits::Nobody) if recall::is_kept(pins, &before) => {
                 recall::previous(pins, before, &Back::Unconfirmed)
             }
@@ -258,7 +270,8 @@ impl Ready {
         warnings.extend(attach::check_stripped(&config, &devices, strips_vlans)?);
         warnings.extend(readers.warning(&config, pins)?);
         let mut warnings: Vec<String> = warnings.iter().map(ToString::to_string).collect();
-        if is_last_good {
+        if let Source::LastGood(copy) = order.source {
+            warnings.extend(copy.warning().map(str::to_owned));
             warnings.extend(recall::absent(&targets));
         } else {
             warnings.extend(targets.blocked.values().cloned());
@@ -274,6 +287,7 @@ impl Ready {
             read: Some(Read { text, files }),
             warnings,
             lenient: is_last_good,
+            instead: None,
             targets,
             readers,
             shared,

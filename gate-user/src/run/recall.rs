@@ -133,6 +133,7 @@ pub(super) fn ready(
         read,
         warnings,
         lenient: true,
+        instead: None,
         targets,
         readers,
         shared: Some(Shared {

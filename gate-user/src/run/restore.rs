@@ -9,7 +9,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{
-    Order, force,
+    Order, fallback, force,
     ready::{Before, Ready},
 };
 use crate::{
@@ -97,6 +97,7 @@ fn locked(pins: &Pins, object: &[u8], store: &Store) -> Result<Restored, Error> 
     progress.finish();
     let mut ready = ready?;
     let (_, in_force) = force::start(pins, order.means(), &ready)?;
+    fallback::note(pins, store)?;
     let mut blocked = std::mem::take(&mut ready.targets.blocked);
     blocked.extend(in_force.blocked.clone());
     let modes = in_force.modes.iter();
@@ -146,7 +147,7 @@ impl Report for Restored {
                 interfaces,
                 missing,
                 blocked,
-                warnings: _,
+                warnings,
             } => {
                 writeln!(
                     out,
@@ -161,6 +162,9 @@ impl Report for Restored {
                 }
                 for (name, why) in blocked {
                     writeln!(out, "{name}: open: {why}")?;
+                }
+                for warning in warnings {
+                    writeln!(out, "warning: {warning}")?;
                 }
                 writeln!(out, "no daemon runs; `gate run` looks after it")
             }

@@ -45,6 +45,7 @@ mod answers;
 mod bad_input;
 mod bench;
 mod boot;
+mod boot_back;
 mod bypass;
 mod carriers;
 mod class_limits;
@@ -95,6 +96,7 @@ fn main() -> ExitCode {
         promises::trials(&found),
         restart::trials(&found),
         boot::trials(&found),
+        boot_back::trials(&found),
         init::trials(&found),
         recovery::trials(&found),
         interfaces::trials(&found),

@@ -23,7 +23,7 @@ use std::{
 use anyhow::{Context as _, anyhow};
 use clap::Args;
 use gate_user::{
-    Error, Exit,
+    Exit,
     control::{By, Reply, Request, Server, Standing},
     last_good::Store,
     load::Source,
@@ -31,7 +31,7 @@ use gate_user::{
     object,
     pins::Pins,
     retention::Sweeper,
-    run::{self, Back, Order, Running, Upkeep},
+    run::{self, Back, Fallback, Instead, Order, Reason, Upkeep},
     sys::DeviceEvents,
 };
 use ipnet::IpNet;
@@ -99,13 +99,24 @@ pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
     };
     let store = arguments.state.as_deref().map(Store::new).transpose();
     let store = store.context("cannot find the working directory")?;
-    let (running, instead) = match (run::start(pins, order), &store) {
-        (Err(error), Some(store)) if arguments.last_good && error.exit() == Exit::Usage => (
-            instead(pins, order, store, &error)?,
-            Some(error.to_string()),
-        ),
-        (running, _) => (running?, None),
-    };
+    let fallback = store.as_ref().map(|store| Fallback {
+        store,
+        last_good: arguments.last_good,
+    });
+    let running = run::start(pins, order, fallback);
+    if let (Err(error), Some(store)) = (&running, &store)
+        && error.exit() == Exit::Usage
+        && let Err(none) = store.open()
+    {
+        log(&format!(
+            "warning: no last good configuration can take its place: {none}; {}",
+            none.hint()
+        ));
+    }
+    let running = running?;
+    if let Some(instead) = running.instead() {
+        say_instead(instead);
+    }
     let upkeep = running.upkeep();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -123,7 +134,7 @@ pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
     let watchdog = Watchdog::from_environment(&manager, &beat);
     let (mut worker, desk) = Worker::new(running, object, ended.clone(), manager.clone(), beat)?;
     if let Some(store) = store {
-        worker.keep_in(store, instead);
+        worker.keep_in(store);
     }
     let told = desk.clone();
     let metrics = Endpoint::start(pins, move || told.standing(), log)
@@ -155,17 +166,15 @@ pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-/// Puts the last good configuration in force, because of this error in the one that was named.
-fn instead(pins: &Pins, order: Order<'_>, store: &Store, error: &Error) -> Result<Running, Error> {
-    say::error(error);
-    let copy = store.open()?;
-    log(&format!(
-        "warning: the last good configuration takes its place, as it was kept {:.0} in {}",
-        copy.index().at,
-        store.directory().display()
-    ));
-    let source = Source::LastGood(&copy);
-    run::start(pins, Order { source, ..order })
+/// Says why something else is in force than what was named.
+fn say_instead(instead: &Instead) {
+    if let Reason::Mistake(error) = &instead.reason {
+        say::error(error);
+    }
+    log(&format!("warning: {}", instead.words().replace('\n', "; ")));
+    if let Some(at) = instead.kept_at {
+        log(&format!("it is in force as it was kept {at:.0}"));
+    }
 }
 
 /// Whether the process got one of these signals.

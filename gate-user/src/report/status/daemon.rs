@@ -130,12 +130,7 @@ impl Daemon {
             problem, instead, ..
         }) = &last_good
         {
-            problems.extend(instead.iter().map(|why| {
-                format!(
-                    "the last good configuration is in force, since that of the file could not be: {why}\n\
-                     hint: put the file right, then `gate reload`"
-                )
-            }));
+            problems.extend(instead.clone());
             problems.extend(problem.clone());
         }
         problems.extend(restless.map(|path| {

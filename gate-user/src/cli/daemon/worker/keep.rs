@@ -2,7 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use gate_user::last_good::{Keeping, Store};
+use gate_user::{
+    last_good::{Keeping, LastGoodError, Store},
+    run::{Instead, Reason},
+};
 
 use super::{super::back_off::BackOff, Worker, locked, say};
 
@@ -14,22 +17,42 @@ pub(super) struct Keeper {
     store: Store,
     /// The generation that is kept.
     kept: Option<u32>,
+    /// Whether what is kept was looked through for damage.
+    checked: bool,
     back_off: BackOff,
 }
 
+impl Keeper {
+    /// What is in force is to be kept now, whatever failed before.
+    pub(super) fn urge(&mut self) {
+        self.back_off.clear();
+    }
+}
+
 impl Worker {
-    /// Has what is in force kept from now on; `instead` says why the last good configuration is in force, if it is.
-    pub(in super::super) fn keep_in(&mut self, store: Store, instead: Option<String>) {
+    /// Has what is in force kept from now on.
+    pub(in super::super) fn keep_in(&mut self, store: Store) {
+        let instead = self.running.instead().map(Instead::words);
         locked(&self.standing).last_good = Some(Keeping::of(&store, instead));
         self.keeper = Some(Keeper {
             store,
             kept: None,
+            checked: false,
             back_off: BackOff::up_to(LONGEST),
         });
     }
 
+    /// Whether the file has a configuration that only `gate reload` puts in force.
+    pub(super) fn is_held(&self) -> bool {
+        let standing = locked(&self.standing);
+        let instead = standing.last_good.as_ref().map(|it| it.instead.is_some());
+        let doubted = self.running.instead().map(|it| &it.reason);
+        instead == Some(true) && matches!(doubted, Some(Reason::Doubt(_)))
+    }
+
     /// Keeps what is in force, if it is not kept yet and waits for no confirmation.
     pub(super) fn keep(&mut self) {
+        let held = self.is_held();
         let Some(keeper) = &mut self.keeper else {
             return;
         };
@@ -41,7 +64,13 @@ impl Worker {
         {
             return;
         }
-        let result = self.running.keep(&keeper.store);
+        let ended = self.ended.clone();
+        let result = self
+            .running
+            .keep(&keeper.store, held, !keeper.checked, &|| ended.is_set());
+        if matches!(result, Err(LastGoodError::Cancelled)) {
+            return;
+        }
         if let Some(keeping) = &mut locked(&self.standing).last_good {
             keeping.note(&keeper.store, result.as_ref().err());
         }
@@ -54,6 +83,7 @@ impl Worker {
                     ));
                 }
                 keeper.kept = Some(generation);
+                keeper.checked = true;
                 keeper.back_off.clear();
             }
             Err(error) => {

@@ -217,7 +217,7 @@ impl Worker {
 
     fn look(&mut self) {
         // Whatever came in was rolled back, or is not confirmed: a person says what comes next.
-        if self.running.waits().unwrap_or(true) {
+        if self.is_held() || self.running.waits().unwrap_or(true) {
             return;
         }
         if self.running.is_unread() && !self.read() {

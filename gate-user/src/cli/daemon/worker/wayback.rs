@@ -56,6 +56,9 @@ impl Worker {
         };
         if replaced {
             self.replaced();
+            if let Some(keeper) = &mut self.keeper {
+                keeper.urge();
+            }
         }
         let attempt = self.note(by, false, outcome, tell);
         if replaced {
