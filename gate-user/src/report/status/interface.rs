@@ -89,7 +89,7 @@ pub(super) fn interface(
         (Link::Missing, _) | (_, None) => missing(named, link),
         (Link::Open, Some(device)) if is_blind(device) => Some(format!(
             "{name}: open, nothing is judged on it: it is a bond with a program in native mode, which sees each frame as one of the port that it came by; \
-             `gate detach`, then name its ports under [[interface]] or set `mode = \"generic\"`"
+             `gate run` puts it on generic; for native mode, name its ports under [[interface]]"
         )),
         (Link::Open, Some(Device { xdp: Some(xdp), .. })) => Some(format!(
             "{name}: open, nothing is judged on it: another XDP program (id {}) is attached; once that is gone the gate gets on it",
