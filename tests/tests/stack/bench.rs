@@ -143,14 +143,11 @@ impl<'a> Bench<'a> {
     /// Writes a configuration that holds subscribers behind each of `interfaces` to the rule for port 25.
     pub(crate) fn configure(&self, interfaces: &[&str], mode: &str) -> Result<PathBuf> {
         let path = self.scratch.path().join("gate.toml");
-        let interfaces: String = interfaces
-            .iter()
-            .map(|name| {
-                format!(
-                    "[[interface]]\nname = \"{name}\"\nrole = \"access\"\nmode = \"{mode}\"\n\n"
-                )
-            })
-            .collect();
+        let interface = |name: &&str| {
+            format!("[[interface]]\nname = \"{name}\"\nrole = \"access\"\nmode = \"{mode}\"\n\n")
+        };
+        let interfaces: Vec<String> = interfaces.iter().map(interface).collect();
+        let interfaces = interfaces.concat();
         let text = format!(
             "{interfaces}[port25]\naction = \"enforce\"\nanswer = \"drop\"\n\n\
              [[access]]\nname = \"dynamic\"\npolicy = \"restrict\"\n\
@@ -203,6 +200,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Which of these connections come through to `at`, if they are sent into `far`.
+    #[expect(
+        clippy::unused_self,
+        reason = "frames go through the devices of a bench"
+    )]
     pub(crate) fn through(&self, far: &str, at: &str, syns: &[Syn]) -> Result<usize> {
         let (sender, arrivals) = (Sender::new(far)?, Arrivals::at(at, 1)?);
         // The last one has to come through: those before it have had their time then.

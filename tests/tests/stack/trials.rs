@@ -1,10 +1,12 @@
 //! What is tried on a stack of devices: the devices without the gate first.
 
 use anyhow::{Result, ensure};
-use gate_tests::interrupt;
 use libtest_mimic::Trial;
 
-use crate::bench::{BOND, Bench, FAR, Found, PORTS, Syn, ip, syns};
+use crate::{
+    bench::{BOND, Bench, FAR, Found, PORTS, ip, syns},
+    frame::Syn,
+};
 
 /// The modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part.
 const MODES: [&str; 3] = ["active-backup", "balance-xor", "balance-rr"];
