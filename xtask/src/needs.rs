@@ -122,6 +122,12 @@ const NEEDS: &[Need] = &[
         why: "filters ports in XDP",
     },
     Need {
+        command: "bpftool",
+        package: "bpftool",
+        groups: &[Group::Lab],
+        why: "says what it sees of the gate's programs",
+    },
+    Need {
         command: "nft",
         package: "nftables",
         groups: &[Group::Mail, Group::Bench, Group::Lab],

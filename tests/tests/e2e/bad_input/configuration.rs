@@ -50,7 +50,7 @@ const CASES: &[Case] = &[
     case("unknown_answer", "answer   = \"drop\"", ">>>answer   = \"reject\"", "reject"),
     case("throttle_without_a_limit", "action   = \"enforce\"", ">>>action   = \"throttle\"", "throttle"),
     case("stripped_without_vlans", "role = \"access\"\n", "role = \"access\"\n>>>stripped = \"pass\"\n", "stripped"),
-    case("not_built_yet", "[counters]\n", "[counters]\n>>>retention = \"24h\"\n", "retention"),
+    case("not_built_yet", "policy   = \"restrict\"", "policy   = \"restrict\"\n>>>relays   = []", "relays"),
 ];
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
