@@ -289,6 +289,8 @@ fn room(state: &mut State) -> Result<()> {
         crate::kernel::run(&program, &syn(source))?;
     }
     let found = state.device.gate.maps.end_rehearsal(&rehearsal)?;
+    // Every later trial would read all of them, twice for each packet.
+    state.device.forget_sources()?;
     let counts = [
         Rehearsed::Compared,
         Rehearsed::Different,

@@ -115,6 +115,13 @@ impl Device {
         Ok(self.map(abi::maps::TOTAL_BUCKET)?.update(&0u32, &0u64)?)
     }
 
+    /// Empties the map of sources.
+    pub(crate) fn forget_sources(&self) -> Result<()> {
+        let empty: abi::SourceSet = bytemuck::Zeroable::zeroed();
+        let sources = self.map(abi::maps::SOURCES)?;
+        Ok(sources.fill(&vec![empty; abi::SOURCE_SETS as usize])?)
+    }
+
     /// Everything that the maps say.
     pub(crate) fn tally(&self) -> Result<Tally> {
         self.reader.read(self.manifest.as_ref())
