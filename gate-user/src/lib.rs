@@ -32,6 +32,7 @@ pub mod kernel;
 pub mod last_good;
 mod lists;
 pub mod load;
+pub mod logging;
 pub mod marking;
 pub mod matrix;
 pub mod memory;

@@ -1,11 +1,12 @@
 //! A line for every judged packet, for debugging: `gate run --log-packets`.
 
-use std::io::Write as _;
-
 use aya_log::EbpfLogger;
 use log::{Log, Metadata, Record};
 
-use crate::kernel::{Gate, KernelError};
+use crate::{
+    kernel::{Gate, KernelError},
+    logging::{Entry, Event},
+};
 
 /// Reads what the logging program wrote.
 pub struct PacketLog {
@@ -13,9 +14,9 @@ pub struct PacketLog {
 }
 
 impl PacketLog {
-    /// Starts reading; `gate` must have been loaded from the logging object.
-    pub fn new(gate: &mut Gate) -> Result<Self, KernelError> {
-        let logger = EbpfLogger::init_with_logger(gate.ebpf(), Lines);
+    /// Starts reading; `gate` must have been loaded from the logging object. `log` gets the lines.
+    pub fn new(gate: &mut Gate, log: fn(Entry)) -> Result<Self, KernelError> {
+        let logger = EbpfLogger::init_with_logger(gate.ebpf(), Lines(log));
         Ok(Self {
             logger: logger.map_err(KernelError::Log)?,
         })
@@ -27,8 +28,8 @@ impl PacketLog {
     }
 }
 
-/// Writes records as lines on standard error.
-struct Lines;
+/// Makes lines of the daemon's log of records.
+struct Lines(fn(Entry));
 
 impl Log for Lines {
     fn enabled(&self, _: &Metadata<'_>) -> bool {
@@ -36,8 +37,8 @@ impl Log for Lines {
     }
 
     fn log(&self, record: &Record<'_>) {
-        // A log that cannot be written has nobody to tell.
-        let _ = writeln!(std::io::stderr().lock(), "gate: packet: {}", record.args());
+        let words = format!("packet: {}", record.args());
+        (self.0)(Entry::new(Event::Packet, words));
     }
 
     fn flush(&self) {}

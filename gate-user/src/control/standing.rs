@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, By, Tally};
-use crate::{last_good::Keeping, marking::Missing};
+use crate::{last_good::Keeping, logging::LogState, marking::Missing};
 
 /// How the daemon is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -33,6 +33,9 @@ pub struct Standing {
     /// Where metrics cannot be asked for, and why.
     #[serde(default)]
     pub metrics: Vec<String>,
+    /// How its log is; nothing where one before this knew nothing of that.
+    #[serde(default)]
+    pub log: Option<LogState>,
     /// What is kept for the next start of the machine; nothing if the daemon was given no directory for that.
     #[serde(default)]
     pub last_good: Option<Keeping>,

@@ -71,11 +71,11 @@ impl LastGoodError {
             Self::Cancelled => "the next `gate run` keeps it".to_owned(),
             Self::Changed { .. } => "`gate reload` reads it again".to_owned(),
             Self::Io { error, path, .. } if error.kind() == io::ErrorKind::StorageFull => format!(
-                "make room, `df {}` shows how much there is; the daemon tries again",
+                "make room, `df {}` shows how much there is",
                 path.parent().unwrap_or(path).display()
             ),
             Self::Io { path, .. } => format!(
-                "`ls -la {}` shows what is there; a daemon tries again",
+                "`ls -la {}` shows what is there",
                 path.parent().unwrap_or(path).display()
             ),
         }

@@ -37,6 +37,7 @@ use crate::{
     control::Standing,
     error::Error,
     kernel::{self, Maps},
+    logging::{Entry, Event, Field},
     pins::Pins,
     report::State,
     view,
@@ -65,11 +66,11 @@ pub struct Endpoint {
 }
 
 impl Endpoint {
-    /// Starts it for the gate of `pins`, whose daemon is as `standing` says; `log` gets a line at a time.
+    /// Starts it for the gate of `pins`, whose daemon is as `standing` says; `log` gets its lines.
     pub fn start(
         pins: &Pins,
         standing: impl Fn() -> Standing + Send + Sync + 'static,
-        log: fn(&str),
+        log: fn(Entry),
     ) -> io::Result<Self> {
         // One collection at a time is all that is ever made.
         let runtime = tokio::runtime::Builder::new_current_thread()
@@ -115,7 +116,7 @@ impl Endpoint {
 struct Shared {
     pins: Pins,
     standing: Box<dyn Fn() -> Standing + Send + Sync>,
-    log: fn(&str),
+    log: fn(Entry),
     problems: Arc<Mutex<Vec<String>>>,
     settings: Mutex<Metrics>,
     latest: AsyncMutex<Option<Arc<Latest>>>,
@@ -156,7 +157,11 @@ async fn follow(shared: Arc<Shared>) {
                     task.abort();
                     // The address is free once the task is gone, and may be part of one that is wanted.
                     let _ = task.await;
-                    (shared.log)(&format!("metrics: {address} is closed"));
+                    let closed = Entry::new(
+                        Event::MetricsClosed,
+                        format!("metrics: {address} is closed"),
+                    );
+                    (shared.log)(closed.text(Field::Address, address));
                 }
                 *locked(&shared.settings) = settings;
             }
@@ -176,7 +181,11 @@ async fn follow(shared: Arc<Shared>) {
                 Ok(listener) => {
                     let task = tokio::spawn(accept(Arc::clone(&shared), listener));
                     listening.insert(address, task);
-                    (shared.log)(&format!("metrics: http://{address}/metrics"));
+                    let open = Entry::new(
+                        Event::MetricsOpen,
+                        format!("metrics: http://{address}/metrics"),
+                    );
+                    (shared.log)(open.text(Field::Address, address));
                 }
                 Err(error) => problems.push(unheard(address, &error)),
             }
@@ -220,7 +229,7 @@ fn unheard(address: SocketAddr, error: &io::Error) -> String {
 fn tell(shared: &Shared, problems: Vec<String>) {
     let mut known = locked(&shared.problems);
     for problem in problems.iter().filter(|it| !known.contains(it)) {
-        (shared.log)(problem);
+        (shared.log)(Entry::new(Event::MetricsUnheard, &**problem));
     }
     *known = problems;
 }
@@ -306,7 +315,10 @@ impl Shared {
         } = collect(&self.pins, standing, &settings, turned_away);
         let mut known = locked(&self.troubles);
         for trouble in troubles.iter().filter(|it| !known.contains(it)) {
-            (self.log)(&format!("metrics lack a part: {trouble}"));
+            (self.log)(Entry::new(
+                Event::MetricsIncomplete,
+                format!("metrics lack a part: {trouble}"),
+            ));
         }
         *known = troubles;
         let written = |format| Bytes::from(text::write(&families, format));

@@ -21,12 +21,13 @@ use std::{
 };
 
 use anyhow::{Context as _, anyhow};
-use clap::Args;
+use clap::{Args, ValueEnum};
 use gate_user::{
-    Exit,
+    Error, Exit,
     control::{By, Reply, Request, Server, Standing},
     last_good::Store,
     load::Source,
+    logging::{Destination, Entry, Event, Field, Form},
     metrics::Endpoint,
     object,
     pins::Pins,
@@ -67,17 +68,72 @@ pub(crate) struct Arguments {
     /// Keep what is in force in this directory, for the next start of the machine (`gate restore`)
     #[arg(long, value_name = "DIR")]
     state: Option<PathBuf>,
-    /// If the configuration cannot be put in force, take the one that was kept last
+    /// If the configuration cannot be put in force and nothing is, take the one that was kept last
     #[arg(long, requires = "state")]
     last_good: bool,
+    /// What the log looks like
+    #[arg(long, value_enum, default_value_t, value_name = "FORM")]
+    log: Log,
+    /// Where the journal or the syslog daemon listens, if not where it does everywhere
+    #[arg(long, value_name = "PATH")]
+    log_socket: Option<PathBuf>,
     /// Log every judged packet, for debugging
     #[cfg(feature = "log")]
     #[arg(long)]
     log_packets: bool,
 }
 
-/// Puts the configuration in force, and looks after it until told to end.
+/// What the log looks like, and where it goes.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum Log {
+    /// Fields of the journal where standard error is the journal, else text
+    #[default]
+    Auto,
+    /// Lines for people, on standard error
+    Text,
+    /// Fields of the journal of systemd (/run/systemd/journal/socket)
+    Journal,
+    /// Objects of JSON, one a line, on standard error
+    Json,
+    /// Lines for the syslog daemon of this machine (/dev/log)
+    Syslog,
+}
+
+impl Log {
+    fn form(self) -> Form {
+        match self {
+            Self::Auto => Form::default(),
+            Self::Text => Form::Text,
+            Self::Journal => Form::Journal,
+            Self::Json => Form::Json,
+            Self::Syslog => Form::Syslog,
+        }
+    }
+}
+
+/// Puts the configuration in force, and looks after it until told to end. What goes wrong is in the log, if anybody takes it.
 pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
+    let form = arguments.log.form();
+    let destination = match (form.destination(), &arguments.log_socket) {
+        (Destination::Socket(_), Some(path)) => Destination::Socket(path.clone()),
+        (destination, _) => destination,
+    };
+    let is_stderr = destination == Destination::Stderr;
+    say::open(form, destination).context("cannot start the thread that writes the log")?;
+    let result = look_after(pins, arguments);
+    if let Err(error) = &result {
+        say::fatal(error);
+    }
+    let written = say::close();
+    match result {
+        Err(error) if written || is_stderr => {
+            Ok(error.downcast_ref().map_or(Exit::Failed, Error::exit))
+        }
+        result => result,
+    }
+}
+
+fn look_after(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
     #[cfg(feature = "log")]
     let object = match arguments.log_packets {
         true => object::LOG_OBJECT,
@@ -108,10 +164,8 @@ pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
         && error.exit() == Exit::Usage
         && let Err(none) = store.open()
     {
-        log(&format!(
-            "warning: no last good configuration can take its place: {none}; {}",
-            none.hint()
-        ));
+        let missing = format!("no last good configuration can take its place: {none}");
+        log(Entry::new(Event::LastGoodMissing, missing).text(Field::Hint, none.hint()));
     }
     let running = running?;
     if let Some(instead) = running.instead() {
@@ -162,7 +216,10 @@ pub(crate) fn run(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
         server.finish().await;
         result
     })?;
-    log("ended; the gate goes on without its daemon (`gate detach` opens it)");
+    log(Entry::new(
+        Event::Ended,
+        "ended; the gate goes on without its daemon (`gate detach` opens it)",
+    ));
     Ok(Exit::Ok)
 }
 
@@ -171,10 +228,11 @@ fn say_instead(instead: &Instead) {
     if let Reason::Mistake(error) = &instead.reason {
         say::error(error);
     }
-    log(&format!("warning: {}", instead.words().replace('\n', "; ")));
-    if let Some(at) = instead.kept_at {
-        log(&format!("it is in force as it was kept {at:.0}"));
-    }
+    let kept = instead.kept_at.map_or_else(String::new, |at| {
+        format!("\nit is in force as it was kept {at:.0}")
+    });
+    let words = instead.words().replace('\n', "; ");
+    log(Entry::new(Event::LastGoodInstead, format!("{words}{kept}")));
 }
 
 /// Whether the process got one of these signals.
@@ -235,7 +293,7 @@ async fn wait(
         if hung_up.take()
             && let Err(message) = desk.hang_up()
         {
-            log(&format!("SIGHUP: {message}"));
+            log(Entry::new(Event::NotTaken, format!("SIGHUP: {message}")));
         }
         tokio::select! {
             _ = terminate.recv() => break,
@@ -244,12 +302,13 @@ async fn wait(
             () = &mut serve => {}
             error = &mut interfaces, if listening => {
                 listening = false;
-                log(&format!("cannot hear of interfaces that come and go, and looks every {} s instead: {error}", worker::LOOK.as_secs()));
+                let unheard = format!("cannot hear of interfaces that come and go, and looks every {} s instead: {error}", worker::LOOK.as_secs());
+                log(Entry::new(Event::InterfacesUnheard, unheard).text(Field::Reason, error));
             }
             () = desk.stopped() => anyhow::bail!("the thread that reloads ended"),
             _ = clock.tick() => {
                 if upkeep.follow_clock()? {
-                    log("the clock was set: deadlines follow it");
+                    log(Entry::new(Event::ClockSet, "the clock was set: deadlines follow it"));
                 }
                 say::bypass(&upkeep.follow_bypass()?);
                 say::rehearsal(upkeep.follow_rehearsal(), &mut uncleared);

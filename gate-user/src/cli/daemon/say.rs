@@ -1,18 +1,18 @@
-//! The daemon's log: lines on standard error.
+//! What the daemon says in its log.
 
 use std::{
-    io,
-    io::Write as _,
-    mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    io, mem,
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    time::Duration,
 };
 
 use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     bypass::{Bypass, Found, Switched},
-    control::{Attempt, By, Outcome},
+    control::{Attempt, By, Cause, Outcome, Standing},
     generation::Manifest,
+    logging::{Destination, Entry, Event, Field, Form, Writer},
     marking::{self, Finding},
     migrate::Migrated,
     report, retention,
@@ -21,15 +21,47 @@ use gate_user::{
 };
 use jiff::Timestamp;
 
-/// One line, or one and those that belong to it. That nobody reads it must not end the daemon.
+/// How long the end waits for whoever reads the log.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
+/// The log of this process, once it is open.
+static LOG: OnceLock<Writer> = OnceLock::new();
+
+/// Opens the log; that nobody reads it yet is no error.
+pub(super) fn open(form: Form, destination: Destination) -> io::Result<()> {
+    let writer = Writer::start(form, destination)?;
+    // There is one daemon in a process.
+    let _ = LOG.set(writer);
+    Ok(())
+}
+
+/// Waits until the last line is written, but not for somebody who does not read; whether it is.
+pub(super) fn close() -> bool {
+    LOG.get().is_some_and(|it| it.close(LAST_WORDS))
+}
+
+/// Has a line written. Nothing waits for that.
 ///
 /// During a bypass each says so: whoever reads a line of the log must not have to look for the one that began it.
-pub(super) fn log(line: &str) {
-    let bypass = told().as_ref().map_or_else(String::new, |bypass| {
-        format!(" [bypassed until {:.0}]", bypass.until)
-    });
-    let (first, rest) = line.split_at(line.find('\n').unwrap_or(line.len()));
-    let _ = writeln!(io::stderr().lock(), "gate: {first}{bypass}{rest}");
+pub(super) fn log(entry: Entry) {
+    let until = told().as_ref().map(|it| it.until);
+    let until = until.map(|it| format!("{it:.0}"));
+    if let Some(log) = LOG.get() {
+        log.write(entry.maybe(Field::Bypass, until));
+    }
+}
+
+/// A line without more to it than its words.
+fn words(event: Event, message: impl Into<String>) {
+    log(Entry::new(event, message));
+}
+
+/// The same with how the log is.
+pub(super) fn with_log(standing: Standing) -> Standing {
+    Standing {
+        log: LOG.get().map(Writer::state),
+        ..standing
+    }
 }
 
 /// The bypass that the log has told of.
@@ -47,12 +79,15 @@ pub(super) fn bypass(found: &Found) {
         return;
     }
     match (&found.now, before.as_ref().or(found.ended.as_ref())) {
-        (Some(now), _) => log(&format!(
-            "bypass: everything is observed and nothing refused {now}"
-        )),
-        (None, Some(before)) => log(&format!(
-            "the bypass is over, verdicts are as configured again; it was {before}"
-        )),
+        (Some(now), _) => {
+            let begun = format!("bypass: everything is observed and nothing refused {now}");
+            let until = format!("{:.0}", now.until);
+            log(Entry::new(Event::BypassBegun, begun).text(Field::Until, until));
+        }
+        (None, Some(before)) => words(
+            Event::BypassOver,
+            format!("the bypass is over, verdicts are as configured again; it was {before}"),
+        ),
         (None, None) => {}
     }
 }
@@ -62,16 +97,20 @@ pub(super) fn bypass(found: &Found) {
 pub(super) fn rehearsal(cleared: Result<bool, Error>, told: &mut Option<String>) {
     match cleared {
         Ok(true) => {
-            log("cleared away a rehearsal whose command is gone; nothing of what it found is kept");
+            words(
+                Event::RehearsalCleared,
+                "cleared away a rehearsal whose command is gone; nothing of what it found is kept",
+            );
             *told = None;
         }
         Ok(false) => *told = None,
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                log(&format!(
+                let stuck = format!(
                     "cannot clear away a rehearsal whose command is gone, and tries again: {error}"
-                ));
+                );
+                log(Entry::new(Event::RehearsalStuck, stuck).text(Field::Reason, &error));
                 *told = Some(error);
             }
         }
@@ -90,41 +129,36 @@ pub(super) fn switched(switched: &Switched) {
 pub(super) fn start(running: &Running) {
     let manifest = running.manifest();
     for warning in running.warnings() {
-        log(&format!("warning: {warning}"));
+        words(Event::Remark, warning);
     }
     for name in running.removed() {
-        log(&format!(
-            "{name}: detached, since the configuration names it no more"
-        ));
+        let detached = format!("{name}: detached, since the configuration names it no more");
+        log(Entry::new(Event::InterfaceDetached, detached).text(Field::Interface, name));
     }
     for it in &manifest.databases {
-        log(&format!(
-            "{}: {} IPv4 and {} IPv6 networks, {} countries, built {:.0}",
-            it.path.display(),
-            it.networks_v4,
-            it.networks_v6,
-            it.countries,
-            it.built
-        ));
+        let file = it.path.display();
+        let database = format!(
+            "{file}: {} IPv4 and {} IPv6 networks, {} countries, built {:.0}",
+            it.networks_v4, it.networks_v6, it.countries, it.built
+        );
+        log(Entry::new(Event::Database, database).text(Field::File, file));
     }
     for it in &manifest.list_files {
-        log(&format!("{}: {} prefixes", it.path.display(), it.prefixes));
+        let file = it.path.display();
+        let list = format!("{file}: {} prefixes", it.prefixes);
+        log(Entry::new(Event::ListFile, list).text(Field::File, file));
     }
     for line in &manifest.attribution {
-        log(line);
+        words(Event::Attribution, line);
     }
     for it in &manifest.forced {
-        log(&format!("--force overrode: {it}"));
+        words(Event::Forced, format!("--force overrode: {it}"));
     }
     for it in &manifest.pools {
-        log(&format!(
-            "pool {}: {}{}",
-            it.name,
-            it.policy,
-            it.action
-                .as_ref()
-                .map_or_else(String::new, |it| format!(", {it}"))
-        ));
+        let action = it.action.as_ref();
+        let action = action.map_or_else(String::new, |it| format!(", {it}"));
+        let pool = format!("pool {}: {}{action}", it.name, it.policy);
+        log(Entry::new(Event::Pool, pool).text(Field::Pool, &it.name));
     }
     for it in &manifest.interfaces {
         let Some(mode) = running.modes().get(&it.name) else {
@@ -136,21 +170,19 @@ pub(super) fn start(running: &Running) {
         } else {
             ""
         };
-        log(&format!(
-            "{}: {}, {} mode{note}",
-            it.label(),
-            it.role,
-            mode.name()
-        ));
+        let attached = format!("{}: {}, {} mode{note}", it.label(), it.role, mode.name());
+        log(Entry::new(Event::Interface, attached).text(Field::Interface, &it.name));
     }
     if let Some(Migrated { from, lost }) = running.migrated() {
-        log(&format!(
-            "took over what the gate with map ABI {from} had in force, and removed its pins"
-        ));
+        words(
+            Event::Migrated,
+            format!("took over what the gate with map ABI {from} had in force, and removed its pins"),
+        );
         for it in lost {
-            log(&format!(
-                "warning: {it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"
-            ));
+            words(
+                Event::CountersReset,
+                format!("{it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"),
+            );
         }
     }
     let how = if running.adopted() {
@@ -158,72 +190,93 @@ pub(super) fn start(running: &Running) {
     } else {
         "started"
     };
-    log(&format!("ready: generation {} ({how})", manifest.number));
+    let ready = format!("ready: generation {} ({how})", manifest.number);
+    log(Entry::new(Event::Ready, ready).number(Field::Generation, manifest.number));
 }
 
 /// What became of the skb marks, where that is another thing than before.
 pub(super) fn marks(finding: Finding) {
     match finding {
-        Finding::Set => log("skb marks are set again"),
-        Finding::Lost(missing) => log(&format!(
-            "warning: {missing} had no metadata: {}",
-            marking::LOST
-        )),
-        Finding::Unseen(missing) => log(&format!("warning: {}", missing.unseen())),
+        Finding::Set => words(Event::MarksSet, "skb marks are set again"),
+        Finding::Lost(missing) => words(
+            Event::MarksMissing,
+            format!("{missing} had no metadata: {}", marking::LOST),
+        ),
+        Finding::Unseen(missing) => words(Event::MarksMissing, missing.unseen()),
     }
 }
 
 /// Sources that are over cannot be deleted any more, or can again.
 pub(super) fn sweep(failure: Option<&str>) {
     match failure {
-        Some(failure) => log(&format!("warning: {}", retention::unswept(failure))),
-        None => log("sources that are over are deleted again"),
+        Some(failure) => {
+            let late = Entry::new(Event::RetentionLate, retention::unswept(failure));
+            log(late.text(Field::Reason, failure));
+        }
+        None => words(
+            Event::RetentionKept,
+            "sources that are over are deleted again",
+        ),
     }
 }
 
 /// A change of generations begins.
 pub(super) fn begin(by: By, force: bool) {
     if let By::Rollback | By::Unconfirmed = by {
-        log(&format!("rollback: {by}"));
+        log(Entry::new(Event::Begun, format!("rollback: {by}")).text(Field::By, by.name()));
         return;
     }
     let force = if force { " --force" } else { "" };
-    log(&format!("reload{force}: {by}"));
+    log(Entry::new(Event::Begun, format!("reload{force}: {by}")).text(Field::By, by.name()));
 }
 
 /// A reload is over.
 pub(super) fn end(attempt: &Attempt) {
-    match &attempt.outcome {
+    let about = |event, message: String, generation: u32| {
+        Entry::new(event, message)
+            .number(Field::Generation, generation)
+            .text(Field::By, attempt.by.name())
+    };
+    let undone = |event, ended: &str, stays: &str, cause: &Cause| {
+        // What to do about it is in the line before.
+        let Cause {
+            reason,
+            hint: _,
+            generation,
+        } = cause;
+        let kind = kind(attempt.by);
+        let message = format!("{kind} {ended}: generation {generation} {stays} in force");
+        about(event, message, *generation).text(Field::Reason, reason)
+    };
+    log(match &attempt.outcome {
         Outcome::Loaded { change } => {
-            for line in report::details(change) {
-                log(&format!("reload: {line}"));
-            }
             let number = change.generation.after.unwrap_or_default();
-            let word = match attempt.by {
-                By::Rollback | By::Unconfirmed => "rolled back",
-                By::Watch | By::Interfaces | By::Sighup | By::Command | By::Exempt => "reloaded",
+            for line in report::details(change) {
+                log(about(Event::Change, format!("reload: {line}"), number));
+            }
+            let (event, word) = match attempt.by {
+                By::Rollback | By::Unconfirmed => (Event::RolledBack, "rolled back"),
+                By::Watch | By::Interfaces | By::Sighup | By::Command | By::Exempt => {
+                    (Event::Reloaded, "reloaded")
+                }
             };
-            log(&format!("{word}: generation {number} is in force"));
+            about(event, format!("{word}: generation {number} is in force"), number)
         }
-        Outcome::Confirmed { generation } => {
-            log(&format!(
-                "confirmed: generation {generation} stays in force"
-            ));
-        }
-        Outcome::Unchanged { generation } => log(&format!(
-            "reload: configuration and data are those of generation {generation}; it stays in force"
-        )),
-        Outcome::Refused(cause) => log(&format!(
-            "{} refused: generation {} stays in force",
-            kind(attempt.by),
-            cause.generation
-        )),
-        Outcome::Failed(cause) => log(&format!(
-            "{} failed: generation {} is in force",
-            kind(attempt.by),
-            cause.generation
-        )),
-    }
+        Outcome::Confirmed { generation } => about(
+            Event::Confirmed,
+            format!("confirmed: generation {generation} stays in force"),
+            *generation,
+        ),
+        Outcome::Unchanged { generation } => about(
+            Event::Unchanged,
+            format!(
+                "reload: configuration and data are those of generation {generation}; it stays in force"
+            ),
+            *generation,
+        ),
+        Outcome::Refused(cause) => undone(Event::Refused, "refused", "stays", cause),
+        Outcome::Failed(cause) => undone(Event::Failed, "failed", "is", cause),
+    });
 }
 
 /// What was attempted.
@@ -237,23 +290,31 @@ const fn kind(by: By) -> &'static str {
 
 /// What waits for a person, if anything does.
 pub(super) fn waits(manifest: &Manifest, pending: Option<Timestamp>) {
+    let number = manifest.number;
     if let Some(until) = pending {
-        log(&format!(
-            "generation {} waits for a confirmation until {until:.0}, then the gate goes back: `gate reload --confirmed` keeps it",
-            manifest.number
-        ));
+        let waits = format!(
+            "generation {number} waits for a confirmation until {until:.0}, then the gate goes back: `gate reload --confirmed` keeps it"
+        );
+        let waits = Entry::new(Event::Unconfirmed, waits).number(Field::Generation, number);
+        log(waits.text(Field::Until, format!("{until:.0}")));
     } else if let Some(rolled_back) = &manifest.rolled_back {
-        log(&format!(
+        let held = format!(
             "{rolled_back}: changes of data are held; `gate reload` puts {} in force again",
             manifest.config.display()
-        ));
+        );
+        log(Entry::new(Event::Held, held).number(Field::Generation, number));
     }
 }
 
 /// What went wrong, in full, and what to do about it.
 pub(super) fn error(error: &Error) {
-    match error.hint() {
-        Some(hint) => log(&format!("error: {error}\n  hint: {hint}")),
-        None => log(&format!("error: {error}")),
+    log(Entry::new(Event::Error, error.to_string()).maybe(Field::Hint, error.hint()));
+}
+
+/// What ends the daemon.
+pub(super) fn fatal(failure: &anyhow::Error) {
+    match failure.downcast_ref::<Error>() {
+        Some(typed) => error(typed),
+        None => words(Event::Error, format!("{failure:#}")),
     }
 }

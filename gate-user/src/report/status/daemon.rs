@@ -7,6 +7,7 @@ use crate::{
     control::{Attempt, By, Cause, Client, ControlError, Outcome, Standing},
     error::Error,
     last_good::Keeping,
+    logging::LogState,
     marking::Missing,
     pins::Pins,
     retention,
@@ -31,6 +32,8 @@ pub struct Daemon {
     pub(super) last_reload: Option<Attempt>,
     /// Reloads that were refused or failed, and that no reload since has made good.
     pub(super) refused: Vec<Attempt>,
+    /// How its log is.
+    pub(super) log: Option<LogState>,
     /// What is kept for the next start of the machine.
     pub(super) last_good: Option<Keeping>,
 }
@@ -104,6 +107,7 @@ impl Daemon {
             reloading: None,
             last_reload: None,
             refused: Vec::new(),
+            log: None,
             last_good: None,
         }
     }
@@ -118,6 +122,7 @@ impl Daemon {
             swept_at,
             unswept,
             metrics,
+            log,
             last_good,
             reloads: _,
             reloading,
@@ -125,6 +130,7 @@ impl Daemon {
             refused,
         } = standing;
         problems.extend(metrics);
+        problems.extend(log.as_ref().and_then(LogState::problem));
         problems.extend(unswept.as_deref().map(retention::unswept));
         if let Some(Keeping {
             problem, instead, ..
@@ -157,6 +163,7 @@ impl Daemon {
             reloading,
             last_reload: last,
             refused,
+            log,
             last_good,
         }
     }
@@ -192,6 +199,7 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::logging::Form;
 
     #[test]
     fn sources_that_cannot_be_deleted_are_a_problem() {
@@ -203,6 +211,34 @@ mod tests {
         Daemon::of(standing, &mut problems);
         assert!(
             matches!(&problems[..], [one] if one.contains("kept beyond their retention") && one.contains("EPERM")),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn a_log_that_nobody_reads_is_a_problem() {
+        let mut problems = Vec::new();
+        let flows = LogState {
+            form: Form::Journal,
+            to: "/run/systemd/journal/socket".to_owned(),
+            lost: 3,
+            waiting: 1,
+            blocked_since: None,
+            cause: None,
+        };
+        let standing = |log: &LogState| Standing {
+            log: Some(log.clone()),
+            ..Standing::default()
+        };
+        Daemon::of(standing(&flows), &mut problems);
+        assert!(problems.is_empty(), "{problems:?}");
+        let blocked = LogState {
+            blocked_since: Some(Timestamp::UNIX_EPOCH),
+            ..flows
+        };
+        Daemon::of(standing(&blocked), &mut problems);
+        assert!(
+            matches!(&problems[..], [one] if one.starts_with("the log (/run/systemd/journal/socket) takes no lines since 1970-")),
             "{problems:?}"
         );
     }

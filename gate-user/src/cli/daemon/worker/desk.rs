@@ -18,6 +18,8 @@ use gate_user::{
 use jiff::Timestamp;
 use tokio::sync::{Notify, oneshot};
 
+use super::say;
+
 /// How many reloads wait for their turn at most: each finds what those before it did, so that more would be of no use.
 pub(super) const QUEUE: usize = 16;
 
@@ -102,7 +104,7 @@ impl Desk {
 
     /// How the daemon is.
     pub(in super::super) fn standing(&self) -> Standing {
-        locked(&self.standing).clone()
+        say::with_log(locked(&self.standing).clone())
     }
 
     /// Notes what became of the skb marks.

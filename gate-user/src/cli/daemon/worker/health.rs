@@ -2,7 +2,7 @@
 
 use gate_user::report;
 
-use super::{Worker, locked};
+use super::{Worker, locked, say};
 
 impl Worker {
     /// Tells the service manager how the gate is, if it asked to be told and that is news.
@@ -10,7 +10,7 @@ impl Worker {
         if !self.manager.is_asked() {
             return;
         }
-        let standing = locked(&self.standing).clone();
+        let standing = say::with_log(locked(&self.standing).clone());
         let health = match report::status_within(self.running.pins(), standing) {
             Ok(status) => status.line(),
             Err(error) => error.to_string(),

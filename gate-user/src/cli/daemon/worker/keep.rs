@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use gate_user::{
     last_good::{Keeping, LastGoodError, Store},
+    logging::{Entry, Event, Field},
     run::{Instead, Reason},
 };
 
@@ -77,10 +78,12 @@ impl Worker {
         match result {
             Ok(()) => {
                 if keeper.back_off.failed() {
-                    say::log(&format!(
-                        "generation {generation} is kept as last good in {}",
-                        keeper.store.directory().display()
-                    ));
+                    let directory = keeper.store.directory().display();
+                    let kept =
+                        format!("generation {generation} is kept as last good in {directory}");
+                    let kept = Entry::new(Event::LastGoodKept, kept);
+                    let kept = kept.number(Field::Generation, generation);
+                    say::log(kept.text(Field::File, directory));
                 }
                 keeper.kept = Some(generation);
                 keeper.checked = true;
@@ -88,10 +91,13 @@ impl Worker {
             }
             Err(error) => {
                 if keeper.back_off.fail(&error.to_string(), now) {
-                    say::log(&format!(
-                        "warning: generation {generation} is not kept as last good: {error}; {}",
-                        error.hint()
-                    ));
+                    let unkept =
+                        format!("generation {generation} is not kept as last good, which is tried again: {error}");
+                    let unkept = Entry::new(Event::LastGoodUnkept, unkept)
+                        .number(Field::Generation, generation)
+                        .text(Field::Reason, &error)
+                        .text(Field::Hint, error.hint());
+                    say::log(unkept);
                 }
             }
         }

@@ -7,6 +7,8 @@ use gate_user::Error;
 use gate_user::packet_log::PacketLog;
 
 use super::Worker;
+#[cfg(feature = "log")]
+use super::say;
 
 /// How often it is read.
 #[cfg(feature = "log")]
@@ -18,7 +20,7 @@ impl Worker {
     pub(super) fn open_packet_log(&mut self) -> Result<(), Error> {
         let logs = std::ptr::eq(self.object, gate_user::object::LOG_OBJECT);
         self.packets = if logs {
-            Some(PacketLog::new(self.running.gate())?)
+            Some(PacketLog::new(self.running.gate(), say::log)?)
         } else {
             None
         };
