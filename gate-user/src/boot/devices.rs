@@ -2,30 +2,56 @@
 
 use gate_common::Role;
 
-use crate::config::Config;
+use crate::config::{Config, Stripped, Vlans};
 
-/// The access interfaces, and the VLAN devices on top of them under the names that `ip link add link eth1 name eth1.100` and most tools give
-/// them: the rules run above VLAN devices, where the gate runs below. Where such a name is too long, there is no device that has it.
-pub(super) fn arrivals(config: &Config) -> Vec<String> {
-    let mut names = Vec::new();
+/// What subscribers arrive by, below the devices that the network stack has for it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Arrival {
+    /// Every frame of a device.
+    Every(String),
+    /// Frames of a device with these VLAN IDs.
+    Vlans(String, Vlans),
+    /// Frames of a device that carry none.
+    Stripped(String),
+}
+
+/// That of a configuration.
+pub(super) fn configured(config: &Config) -> Vec<Arrival> {
+    let mut found = Vec::new();
     for it in &config.interfaces {
-        let name = &it.name;
-        match &it.vlans {
-            None if it.role == Role::Access => {
+        let name = it.name.clone();
+        if it.stripped.and_then(Stripped::role) == Some(Role::Access) {
+            found.push(Arrival::Stripped(name.clone()));
+        }
+        if it.role == Role::Access {
+            found.push(match &it.vlans {
+                None => Arrival::Every(name),
+                Some(vlans) => Arrival::Vlans(name, vlans.clone()),
+            });
+        }
+    }
+    found
+}
+
+/// The names of devices, `*` at the end standing for anything: those themselves, and the VLAN devices on top of them under the names that
+/// `ip link add link eth1 name eth1.100` and most tools give them: the rules run above VLAN devices, where the gate runs below. Where such a name is too
+/// long, there is no device that has it.
+pub(super) fn names(arrivals: &[Arrival]) -> Vec<String> {
+    let mut names = Vec::new();
+    for it in arrivals {
+        match it {
+            Arrival::Every(name) => {
                 names.push(name.clone());
                 // The shortest of them: where that is too long, so are all.
                 if fits(&format!("{name}.1")) {
                     names.push(format!("{name}.*"));
                 }
             }
-            Some(vlans) if it.role == Role::Access => {
+            Arrival::Vlans(name, vlans) => {
                 let devices = vlans.ids().map(|id| format!("{name}.{id}"));
                 names.extend(devices.filter(|it| fits(it)));
             }
-            None | Some(_) => {}
-        }
-        if it.stripped.and_then(crate::config::Stripped::role) == Some(Role::Access) {
-            names.push(name.clone());
+            Arrival::Stripped(name) => names.push(name.clone()),
         }
     }
     names.sort();
@@ -55,7 +81,7 @@ mod tests {
     use super::*;
 
     /// What the rules are about, of a configuration with these lines under `[[interface]]`, each an interface.
-    fn names(interfaces: &[&str]) -> Vec<String> {
+    fn of(interfaces: &[&str]) -> Vec<String> {
         let tables: Vec<String> = interfaces
             .iter()
             .map(|it| format!("[[interface]]\n{it}\nrole = \"access\"\n"))
@@ -67,25 +93,25 @@ mod tests {
         let read = |_: &Path| Ok(text.clone());
         let config =
             crate::config::load_at(Path::new("gate.toml"), &read, jiff::Timestamp::UNIX_EPOCH);
-        arrivals(&config.unwrap())
+        names(&configured(&config.unwrap()))
     }
 
     #[test]
     fn no_name_is_longer_than_a_device_can_have() {
         // 13 characters.
         let vlans = "name = \"enp129s0f0np0\"\nvlans = [1, 10, 100]";
-        assert_eq!(names(&[vlans]), ["enp129s0f0np0.1"]);
+        assert_eq!(of(&[vlans]), ["enp129s0f0np0.1"]);
         assert_eq!(
-            names(&["name = \"enp129s0f0np0\""]),
+            of(&["name = \"enp129s0f0np0\""]),
             ["enp129s0f0np0", "enp129s0f0np0.*"]
         );
-        assert_eq!(names(&["name = \"enp129s0f0np01\""]), ["enp129s0f0np01"]);
+        assert_eq!(of(&["name = \"enp129s0f0np01\""]), ["enp129s0f0np01"]);
     }
 
     #[test]
     fn no_name_is_part_of_another_one() {
         assert_eq!(
-            names(&["name = \"eth1\"", "name = \"eth1.100\"", "name = \"eth10\""]),
+            of(&["name = \"eth1\"", "name = \"eth1.100\"", "name = \"eth10\""]),
             ["eth1", "eth1.*", "eth10", "eth10.*"]
         );
     }

@@ -7,6 +7,7 @@
 //! exempt prefixes open. Throttled and observed pools pass. `docs/doctor.md` says how it is loaded and taken away again.
 
 mod devices;
+mod end;
 mod text;
 
 use std::{io, path::Path};
@@ -20,6 +21,7 @@ use gate_common::{
 use jiff::Timestamp;
 use serde::Serialize;
 
+pub use self::end::{BootEnd, boot_end};
 use crate::{
     config::Config,
     error::Error,
@@ -86,7 +88,7 @@ pub fn rules(config: &Config, view: &View, at: Timestamp) -> Result<BootRules, E
     let every_segment = view
         .settings()
         .is_some_and(|it| it.scope == Scope::All as u8);
-    let arrivals = devices::arrivals(config);
+    let arrivals = devices::names(&devices::configured(config));
     let rules = text::rules(&arrivals, &refused, &relays, every_segment);
     Ok(BootRules {
         config: config.file.clone(),

@@ -17,8 +17,9 @@ pub(super) fn rules(
 ) -> String {
     let mut text =
         format!("table inet {TABLE}\ndelete table inet {TABLE}\ntable inet {TABLE} {{\n");
-    let names: Vec<String> = arrivals.iter().map(|name| format!("\"{name}\"")).collect();
-    set(&mut text, "arrivals", "ifname", &names);
+    set(&mut text, ARRIVALS, "ifname", &quoted(arrivals));
+    // For the administrator, whose names no end of the boot window takes away one by one.
+    set(&mut text, "others", "ifname", &[]);
     for (name, ranges) in [("refused", refused), ("relays", relays)] {
         for (suffix, kind, family) in FAMILIES {
             let of_family = ranges.iter().filter(|it| it.family == family);
@@ -36,7 +37,8 @@ pub(super) fn rules(
         text,
         "\tchain prerouting {{\n\
          \t\ttype filter hook prerouting priority raw; policy accept;\n\
-         \t\tiifname @arrivals tcp dport 25{segments} goto judge\n\
+         \t\tiifname @{ARRIVALS} tcp dport 25{segments} goto judge\n\
+         \t\tiifname @others tcp dport 25{segments} goto judge\n\
          \t}}\n\n\
          \tchain judge {{\n\
          \t\tip daddr @relays_v4 return\n\
@@ -47,6 +49,22 @@ pub(super) fn rules(
     );
     text
 }
+
+/// What is left of the rules where they are for these devices only, in one step.
+pub(super) fn left(arrivals: &[String]) -> String {
+    if arrivals.is_empty() {
+        return format!("delete table inet {TABLE}\n");
+    }
+    let names = quoted(arrivals).join(", ");
+    format!("flush set inet {TABLE} {ARRIVALS}\nadd element inet {TABLE} {ARRIVALS} {{ {names} }}\n")
+}
+
+fn quoted(names: &[String]) -> Vec<String> {
+    names.iter().map(|name| format!("\"{name}\"")).collect()
+}
+
+/// The set with the devices of the configuration.
+const ARRIVALS: &str = "arrivals";
 
 const FAMILIES: [(&str, &str, Family); 2] = [
     ("v4", "ipv4_addr", Family::V4),

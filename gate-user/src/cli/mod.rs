@@ -10,7 +10,7 @@ mod replay;
 use std::{io::Write as _, net::IpAddr, ops::RangeInclusive, path::PathBuf};
 
 use anyhow::Context as _;
-use clap::{CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
+use clap::{ArgGroup, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
@@ -208,10 +208,14 @@ enum Command {
         boot_rules: PathBuf,
     },
     /// Print rules of nftables that keep port 25 closed from the start of the network to that of the gate
+    #[command(group = ArgGroup::new("which").required(true))]
     BootRules {
         /// The configuration
-        #[arg(long, value_name = "FILE")]
-        config: PathBuf,
+        #[arg(long, value_name = "FILE", group = "which")]
+        config: Option<PathBuf>,
+        /// Print what takes them away of the interfaces that the gate is on. Exit codes: 0 of all; 3 the others keep theirs
+        #[arg(long, group = "which")]
+        end: bool,
     },
     /// Let a configuration decide about real packets beside what is in force, and say which it would have treated otherwise
     ///
@@ -334,7 +338,15 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&doctor, format)?;
             Ok(doctor.exit())
         }
-        Command::BootRules { config } => show(&boot::boot_rules(&config)?, format),
+        Command::BootRules {
+            config: Some(config),
+            ..
+        } => show(&boot::boot_rules(&config)?, format),
+        Command::BootRules { config: None, .. } => {
+            let end = boot::boot_end(&pins)?;
+            show(&end, format)?;
+            Ok(end.exit())
+        }
         Command::Rehearse(arguments) => show(&arguments.rehearse(&pins)?, format),
         Command::Flow {
             source,

@@ -26,6 +26,12 @@ impl Vlans {
         Self(ranges)
     }
 
+    /// The set that is written so by its [`fmt::Display`].
+    pub(crate) fn written(text: &str) -> Option<Self> {
+        let ranges: Option<Vec<_>> = text.split(',').map(|it| parse(it).ok()).collect();
+        ranges.map(Self)
+    }
+
     /// Every ID.
     pub fn ids(&self) -> impl Iterator<Item = u16> {
         self.0.iter().cloned().flatten()

@@ -203,7 +203,7 @@ impl Keeping {
         self.generation = kept.map(|it| it.generation);
         self.problem = error.map(|error| {
             format!(
-                "what is in force is not kept as last good: {error}; {}",
+                "what is in force is not kept as last good: {error}; {}; the daemon tries again",
                 error.hint()
             )
         });

@@ -4,7 +4,6 @@ use std::{
     env,
     fmt::Write as _,
     process,
-    str::FromStr,
 };
 
 use jiff::tz::TimeZone;
@@ -47,20 +46,6 @@ impl Default for Form {
 }
 
 impl Form {
-    /// All of them.
-    pub const ALL: [Self; 4] = [Self::Text, Self::Json, Self::Journal, Self::Syslog];
-
-    /// Its name.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Json => "json",
-            Self::Journal => "journal",
-            Self::Syslog => "syslog",
-        }
-    }
-
     /// Where lines go that look like this.
     #[must_use]
     pub fn destination(self) -> Destination {
@@ -187,15 +172,6 @@ fn syslog(entry: &Entry, zone: &TimeZone, pid: u32) -> String {
     format!("<{priority}>{at} {IDENTIFIER}[{pid}]: {line}")
 }
 
-impl FromStr for Form {
-    type Err = ();
-
-    fn from_str(name: &str) -> Result<Self, ()> {
-        let mut forms = Self::ALL.into_iter();
-        forms.find(|it| it.name() == name).ok_or(())
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use jiff::{Timestamp, tz};
@@ -253,12 +229,5 @@ mod tests {
             "generation": 7, "bypass": "2026-01-02T03:04:05Z", "hint": "make it",
         });
         assert_eq!(object, expected);
-    }
-
-    #[test]
-    fn forms_have_their_names() {
-        for form in Form::ALL {
-            assert_eq!(form.name().parse(), Ok(form));
-        }
     }
 }

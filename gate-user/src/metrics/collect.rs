@@ -108,6 +108,8 @@ fn reloads(standing: &Standing, out: &mut Families) {
     out.add(&table::REFUSED, [], standing.refused.len());
     let at = standing.reloads.succeeded_at;
     out.add(&table::SUCCEEDED, [], at.map_or(0.0, seconds));
+    let wanted = standing.last_good.is_some();
+    out.add(&table::LAST_GOOD_WANTED, [], wanted);
     let last_good = standing.last_good.clone().unwrap_or_default();
     out.add(
         &table::LAST_GOOD_INSTEAD,
@@ -121,6 +123,10 @@ fn reloads(standing: &Standing, out: &mut Families) {
     );
     let kept = last_good.kept_at.map_or(0.0, seconds);
     out.add(&table::LAST_GOOD_AT, [], kept);
+    let log = standing.log.as_ref();
+    let blocked = log.is_some_and(|it| it.blocked_since.is_some());
+    out.add(&table::LOG_BLOCKED, [], blocked);
+    out.add(&table::LOG_LOST, [], log.map_or(0, |it| it.lost));
 }
 
 fn text(path: &Path) -> String {

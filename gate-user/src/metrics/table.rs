@@ -380,6 +380,33 @@ pub(super) static LAST_GOOD_UNKEPT: Metric = Metric {
     help: "1 while what is in force could not be kept for the next start of the machine, else 0.",
 };
 
+pub(super) static LAST_GOOD_WANTED: Metric = Metric {
+    name: "gate_last_good_wanted",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    bound: "1",
+    help: "1 if the daemon was told to keep what is in force for the next start of the machine, else 0.",
+};
+
+pub(super) static LOG_BLOCKED: Metric = Metric {
+    name: "gate_log_blocked",
+    kind: Kind::Gauge,
+    unit: "",
+    labels: &[],
+    bound: "1",
+    help: "1 while the log takes no lines, for which nothing else waits, else 0.",
+};
+
+pub(super) static LOG_LOST: Metric = Metric {
+    name: "gate_log_lost_lines_total",
+    kind: Kind::Counter,
+    unit: "lines",
+    labels: &[],
+    bound: "1",
+    help: "Lines of the log that were lost since the daemon started, since it took no more of them.",
+};
+
 pub(super) static LAST_GOOD_AT: Metric = Metric {
     name: "gate_last_good_timestamp_seconds",
     kind: Kind::Gauge,
@@ -453,7 +480,7 @@ pub(super) static AWAY: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 50] = [
+pub static METRICS: [&Metric; 53] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -496,8 +523,11 @@ pub static METRICS: [&Metric; 50] = [
     &REFUSED,
     &SUCCEEDED,
     &LAST_GOOD_INSTEAD,
+    &LAST_GOOD_WANTED,
     &LAST_GOOD_UNKEPT,
     &LAST_GOOD_AT,
+    &LOG_BLOCKED,
+    &LOG_LOST,
     &RUNS,
     &RUN_SECONDS,
     &BUILD,
