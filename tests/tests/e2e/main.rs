@@ -11,6 +11,7 @@
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it; what could open a gate under a million packets a second; a gate killed between any two steps |
 //! | `boot` | what a machine starts with when the files of the configuration are gone or wrong, and what the service manager hears |
+//! | `logs` | what the daemon's log looks like to those who read it, and that nothing waits for those who do not |
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
 //! | `rules` | observing, pools, unlisted sources, deadlines, retransmissions |
@@ -59,6 +60,7 @@ mod faults;
 mod init;
 mod interfaces;
 mod lab;
+mod logs;
 mod matrix;
 mod pages;
 mod privacy;
@@ -97,6 +99,7 @@ fn main() -> ExitCode {
         restart::trials(&found),
         boot::trials(&found),
         boot_back::trials(&found),
+        logs::trials(&found),
         init::trials(&found),
         recovery::trials(&found),
         interfaces::trials(&found),
