@@ -36,11 +36,7 @@ const BEHIND: [(Who, &str, &str); 6] = [
     (Who::Subscriber, "10.77.0.0/16", "10.77.1.2"),
     (Who::Subscriber, "2001:db8:7700::/40", "2001:db8:7700:1::2"),
     (Who::Neighbour, "10.77.9.0/24", "10.77.9.2"),
-    (
-        Who::Neighbour,
-        "2001:db8:7709::/48",
-        "2001:db8:7709::2",
-    ),
+    (Who::Neighbour, "2001:db8:7709::/48", "2001:db8:7709::2"),
     (Who::Static, "172.20.0.0/16", "172.20.0.2"),
     (Who::Static, "fd00:77::/32", "fd00:77::2"),
 ];
@@ -52,14 +48,18 @@ fn wire(bench: &Bench<'_>) -> Result<()> {
         let (family, length) = family(network);
         let via = lab.address(who, family)?;
         let device = who.interface();
-        router.ip(&format!("route add {network} via {via} dev {device} onlink\n"))?;
+        router.ip(&format!(
+            "route add {network} via {via} dev {device} onlink\n"
+        ))?;
         lab.netns(who)?
             .ip(&format!("addr add {host}/{length} dev eth0 nodad\n"))?;
     }
     for family in Family::ALL {
         let via = lab.address(Who::OtherMail, family)?;
         let device = Who::OtherMail.interface();
-        router.ip(&format!("route add default via {via} dev {device} onlink\n"))?;
+        router.ip(&format!(
+            "route add default via {via} dev {device} onlink\n"
+        ))?;
     }
     // What no subscriber has: a group, and what the machine refuses itself.
     router.ip("route add 239.0.0.0/8 dev acc-home\nroute add blackhole 10.88.0.0/16\n")
@@ -144,7 +144,9 @@ fn nothing(bench: &Bench<'_>) -> Result<()> {
     let alone = NetNs::new(format!("{}-alone", bench.lab.name()))?;
     let mut said = refused(bench, &alone, name)?;
     ensure!(said.contains("lo is the loopback"), "{said}");
-    alone.ip("link add veth-a type veth peer name veth-b\nlink set veth-a up\nlink set veth-b up\n")?;
+    alone.ip(
+        "link add veth-a type veth peer name veth-b\nlink set veth-a up\nlink set veth-b up\n",
+    )?;
     said = refused(bench, &alone, name)?;
     ensure!(
         said.contains("veth-a has no address but those of its link, and no route"),
