@@ -7,6 +7,7 @@ use crate::{
     control::ControlError,
     exempt::ExemptError,
     explain::ExplainError,
+    export::ExportError,
     file::FileError,
     generation::{ListError, PlanError, manifest::ManifestError},
     geoip::{Cause, GeoipError},
@@ -101,6 +102,9 @@ pub enum Error {
     /// There is no configuration to begin with.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// The counters cannot be exported so.
+    #[error(transparent)]
+    Export(#[from] ExportError),
     /// A start was to put in force what waits for a person, and nothing else can be.
     #[error("{}: the configuration {why}, and there is nothing to put in force instead", config.display())]
     Doubted {
@@ -232,6 +236,7 @@ impl Error {
             Self::Instance(error) => error.exit(),
             Self::Explain(error) => error.exit(),
             Self::Exempt(error) => error.exit(),
+            Self::Export(error) => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
                 | PinsError::Locked { .. }
@@ -282,6 +287,7 @@ impl Error {
             }
             Self::Control(error) => Some(error.hint()),
             Self::Exempt(error) => Some(error.hint()),
+            Self::Export(error) => Some(error.hint()),
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
             Self::LastGood(error) => Some(error.hint()),

@@ -20,6 +20,7 @@ pub mod doctor;
 mod error;
 pub mod exempt;
 pub mod explain;
+pub mod export;
 pub mod file;
 pub mod floor;
 pub mod forget;

@@ -1,5 +1,6 @@
 //! The command line.
 
+mod counters;
 mod daemon;
 mod exempt;
 mod explain;
@@ -14,7 +15,7 @@ use clap::{ArgGroup, CommandFactory as _, Parser, Subcommand, ValueEnum, error::
 use gate_user::{
     Error, Exit, Progress, boot,
     bypass::{self, Span, Switched, Wanted},
-    check, control, detach, diff, doctor, forget, init,
+    check, control, detach, diff, doctor, init,
     last_good::{self, Store},
     load,
     matrix::{self, Language, Style},
@@ -25,7 +26,6 @@ use gate_user::{
     run, top,
     view::View,
 };
-use ipnet::IpNet;
 use jiff::Timestamp;
 
 /// Connection gate for ISPs: outbound port 25 blocking and country classes for submission, in XDP.
@@ -59,6 +59,10 @@ enum Format {
     Text,
     /// For programs
     Json,
+    /// One object a line; of `counters` only, and `replay` has it as json
+    Ndjson,
+    /// For spreadsheets; of `counters` only
+    Csv,
     /// For documents; of `matrix` only
     Markdown,
     /// For web pages; of `matrix` only
@@ -149,11 +153,10 @@ enum Command {
     /// Say what is in force, and what is wrong with it
     Status,
     /// Show how many packets got which verdict, by reason, pool, class, country and source
-    Counters {
-        /// Delete what is known of the sources in this prefix, or that have it; `0.0.0.0/0` and `::/0` are all
-        #[arg(long, value_name = "PREFIX")]
-        forget: Option<IpNet>,
-    },
+    ///
+    /// With any option, or as `csv` or `ndjson`, as rows for a file or a pipeline (docs/look.md has the columns). Exit codes: 0 shown; 2 wrong command line, or a
+    /// name that nothing has; 1 sources are not counted, and anything else.
+    Counters(counters::Arguments),
     /// Say what is kept of whom, where, for how long, and who can read it
     Privacy,
     /// Show what the gate does, live, on a terminal
@@ -299,14 +302,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&status, format)?;
             Ok(status.exit())
         }
-        Command::Counters { forget: None } => show(&report::counters(&pins)?, format),
-        Command::Counters {
-            forget: Some(prefix),
-        } => {
-            let forgotten = forget::forget(&pins, prefix)?;
-            show(&forgotten, format)?;
-            Ok(forgotten.exit())
-        }
+        Command::Counters(arguments) => arguments.run(&pins, format),
         Command::Privacy => show(&privacy::privacy(&pins)?, format),
         Command::Top {
             interval: Span(interval),
@@ -359,16 +355,18 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
 
 /// Ends the process where a command has no such format.
 fn refuse_unfit(format: Format, command: &Command) {
-    if matches!(format, Format::Markdown | Format::Html)
-        && !matches!(command, Command::Matrix { .. })
-    {
-        Cli::command()
-            .error(
-                ErrorKind::InvalidValue,
-                "only `gate matrix` has the formats markdown and html",
-            )
-            .exit();
-    }
+    let message = match format {
+        Format::Markdown | Format::Html if !matches!(command, Command::Matrix { .. }) => {
+            "only `gate matrix` has the formats markdown and html"
+        }
+        Format::Csv | Format::Ndjson if !matches!(command, Command::Counters(_)) => {
+            "only `gate counters` has the formats csv and ndjson"
+        }
+        _ => return,
+    };
+    Cli::command()
+        .error(ErrorKind::InvalidValue, message)
+        .exit();
 }
 
 /// The shortest time for a confirmation leaves some to look at what happens; the longest is a day.
@@ -424,7 +422,7 @@ const fn language(name: LanguageName) -> Language {
 
 const fn style(format: Format) -> Style {
     match format {
-        Format::Text | Format::Json => Style::Text,
+        Format::Text | Format::Json | Format::Ndjson | Format::Csv => Style::Text,
         Format::Markdown => Style::Markdown,
         Format::Html => Style::Html,
     }
@@ -445,7 +443,7 @@ fn show(report: &impl Report, format: Format) -> anyhow::Result<Exit> {
     let mut out = std::io::stdout().lock();
     let written = match format {
         Format::Text | Format::Markdown | Format::Html => report.text(&mut out),
-        Format::Json => report.json(&mut out),
+        Format::Json | Format::Ndjson | Format::Csv => report.json(&mut out),
     };
     match written.and_then(|()| out.flush()) {
         // Whoever reads has seen enough.

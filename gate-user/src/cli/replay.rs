@@ -106,7 +106,7 @@ impl<W: Write> Out<W> {
     fn line(&mut self, line: &Line) -> io::Result<()> {
         match self.format {
             Format::Text | Format::Markdown | Format::Html => line.text(&mut self.writer),
-            Format::Json => line.json(&mut self.writer),
+            Format::Json | Format::Ndjson | Format::Csv => line.json(&mut self.writer),
         }?;
         if self.at_once {
             self.writer.flush()?;
@@ -121,7 +121,7 @@ impl<W: Write> Out<W> {
                 summary.text(&mut self.writer)?;
                 self.writer.flush()
             }
-            Format::Json => {
+            Format::Json | Format::Ndjson | Format::Csv => {
                 self.writer.flush()?;
                 // Where standard error is closed there is nobody to tell.
                 let _ = summary.text(&mut io::stderr().lock());

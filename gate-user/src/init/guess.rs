@@ -1,15 +1,14 @@
 //! Which interface has which role.
 
-use std::{
-    collections::{BTreeMap, BTreeSet},
-    net::IpAddr,
-    path::PathBuf,
-};
+use std::{collections::BTreeMap, net::IpAddr, path::PathBuf};
 
 use ipnet::IpNet;
 
-use super::InitError;
-use crate::sys::{Details, Kind};
+use super::{
+    InitError,
+    pools::{is_default, is_internet, is_of_hosts},
+};
+use crate::sys::{Details, Kind, Route};
 
 /// What the machine seems to be.
 #[derive(Debug, Default)]
@@ -31,36 +30,60 @@ pub(super) struct Guess {
 pub(super) struct Interface {
     pub(super) name: String,
     pub(super) addresses: Vec<IpNet>,
+    /// The networks that routes of the main table lead to through it, those of its own addresses among them.
+    pub(super) routed: Vec<IpNet>,
+    /// Whether a default route goes out of it; else an uplink is one by how much the others lead to.
+    pub(super) has_default: bool,
+}
+
+impl Interface {
+    /// One with these addresses, and no route.
+    pub(super) fn new(name: &str, addresses: Vec<IpNet>) -> Self {
+        Self {
+            name: name.to_owned(),
+            addresses,
+            routed: Vec::new(),
+            has_default: false,
+        }
+    }
+
+    /// The networks behind it: those on its link, and those that are routed to it. An address alone is the machine's own.
+    pub(super) fn networks(&self) -> impl Iterator<Item = IpNet> {
+        let own = self.addresses.iter().map(IpNet::trunc);
+        let own = own.filter(|net| net.prefix_len() < net.max_prefix_len());
+        own.chain(self.routed.iter().copied()).filter(is_of_hosts)
+    }
+
+    fn routes(&mut self, index: u32, routes: &[Route]) {
+        for it in routes.iter().filter(|it| it.device == index) {
+            if is_default(&it.to) {
+                self.has_default = true;
+            } else if it.main && is_of_hosts(&it.to) {
+                self.routed.push(it.to);
+            }
+        }
+    }
 }
 
 impl Guess {
-    /// From the devices, their addresses, and the devices that default routes go out of.
-    pub(super) fn new(
-        details: &[Details],
-        addresses: &[(u32, IpNet)],
-        routes: &BTreeSet<u32>,
-    ) -> Self {
+    /// From the devices, their addresses, and the routes that go out of them.
+    pub(super) fn new(details: &[Details], addresses: &[(u32, IpNet)], routes: &[Route]) -> Self {
         let names: BTreeMap<u32, &str> = details
             .iter()
             .map(|it| (it.device.index, it.device.name.as_str()))
             .collect();
         let mut guess = Self::default();
         for it in details {
-            let name = it.device.name.clone();
-            let own: Vec<IpNet> = addresses
+            let own = addresses
                 .iter()
-                .filter(|(index, _)| *index == it.device.index)
+                .filter(|(index, net)| *index == it.device.index && is_of_hosts(net))
                 .map(|(_, net)| *net)
                 .collect();
-            if let Some(why) = unfit(it, &own, &names) {
-                guess.skipped.push((name, why));
-                continue;
-            }
-            let interface = Interface {
-                name,
-                addresses: own,
-            };
-            if routes.contains(&it.device.index) {
+            let mut interface = Interface::new(&it.device.name, own);
+            interface.routes(it.device.index, routes);
+            if let Some(why) = unfit(it, &interface, &names) {
+                guess.skipped.push((interface.name, why));
+            } else if interface.has_default || is_internet(&interface.routed) {
                 guess.uplinks.push(interface);
             } else {
                 guess.access.push(interface);
@@ -81,7 +104,7 @@ impl Guess {
                 .collect();
             found.extend(self.uplinks.iter().map(|it| {
                 format!(
-                    "{} has the default route, and an uplink needs a country database",
+                    "{} leads to the Internet, and an uplink needs a country database",
                     it.name
                 )
             }));
@@ -93,7 +116,7 @@ impl Guess {
 }
 
 /// Why the gate is not for this device, if it is not.
-fn unfit(it: &Details, own: &[IpNet], names: &BTreeMap<u32, &str>) -> Option<String> {
+fn unfit(it: &Details, found: &Interface, names: &BTreeMap<u32, &str>) -> Option<String> {
     let name = it.device.name.as_str();
     if name == "lo" {
         return Some("is the loopback".to_owned());
@@ -114,8 +137,8 @@ fn unfit(it: &Details, own: &[IpNet], names: &BTreeMap<u32, &str>) -> Option<Str
     if !it.up {
         return Some("is down".to_owned());
     }
-    own.is_empty()
-        .then(|| "has no address but those of its link".to_owned())
+    let is_unused = found.addresses.is_empty() && found.routed.is_empty() && !found.has_default;
+    is_unused.then(|| "has no address but those of its link, and no route".to_owned())
 }
 
 /// What kind of address it is, for a person.
@@ -156,7 +179,7 @@ mod tests {
     #[test]
     fn roles_go_by_routes_and_addresses() {
         let mut details: Vec<Details> = [
-            "lo", "eth0", "eth1", "eth2", "docker0", "wg0", "eth3", "bond0",
+            "lo", "eth0", "eth1", "eth2", "docker0", "wg0", "eth3", "bond0", "eth4", "eth5", "eth6",
         ]
         .iter()
         .zip(1..)
@@ -173,13 +196,36 @@ mod tests {
             (5, net("172.17.0.1/16")),
             (6, net("10.9.0.1/24")),
             (8, net("2001:db8:1::1/64")),
+            (11, net("169.254.0.1/32")),
         ];
-        let guess = Guess::new(&details, &addresses, &BTreeSet::from([2]));
+        let way = |device, to, main| Route {
+            device,
+            to: net(to),
+            main,
+        };
+        let routes = [
+            way(2, "0.0.0.0/0", false),
+            way(2, "198.51.100.0/24", true),
+            way(3, "100.64.0.0/10", true),
+            way(3, "fe80::/64", true),
+            way(3, "10.20.0.0/16", true),
+            way(3, "10.30.0.0/16", false),
+            way(9, "2001:db8:2::/48", true),
+            way(10, "8.0.0.0/7", true),
+            way(10, "16.0.0.0/4", true),
+        ];
+        let guess = Guess::new(&details, &addresses, &routes);
         let names = |of: &[Interface]| of.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
-        assert_eq!(names(&guess.uplinks), ["eth0"]);
-        assert_eq!(names(&guess.access), ["eth1", "bond0"]);
+        assert_eq!(names(&guess.uplinks), ["eth0", "eth5"]);
+        assert_eq!(names(&guess.access), ["eth1", "bond0", "eth4"]);
+        let routed: Vec<String> = guess.access[0]
+            .routed
+            .iter()
+            .map(ToString::to_string)
+            .collect();
+        assert_eq!(routed, ["100.64.0.0/10", "10.20.0.0/16"]);
         let skipped: Vec<&str> = guess.skipped.iter().map(|it| it.0.as_str()).collect();
-        assert_eq!(skipped, ["lo", "eth2", "docker0", "wg0", "eth3"]);
+        assert_eq!(skipped, ["lo", "eth2", "docker0", "wg0", "eth3", "eth6"]);
         assert_eq!(guess.skipped[4].1, "is a port of bond0");
         assert!(guess.nothing().is_none());
     }

@@ -5,10 +5,12 @@
 
 mod databases;
 mod guess;
+mod pools;
 mod text;
 
 use std::{
-    fs::{self, OpenOptions},
+    ffi::OsString,
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
     os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
@@ -57,7 +59,7 @@ impl InitError {
         match self {
             Self::Exists { .. } => "name another file, or say `--force`",
             Self::Nothing { .. } => {
-                "give the interface to subscribers its addresses, or start from examples/gate.toml"
+                "give the interface to subscribers its addresses and routes, or start from examples/gate.toml (of the package, in /usr/share/doc/gate)"
             }
             Self::Io { .. } => "make its directory, or name another file",
         }
@@ -87,7 +89,7 @@ pub fn init(file: Option<&Path>, force: bool) -> Result<Begun, Error> {
     }
     let details = sys::details().map_err(Error::system("list the network interfaces"))?;
     let addresses = sys::addresses().map_err(Error::system("list the addresses"))?;
-    let routes = sys::default_routes().map_err(Error::system("list the routes"))?;
+    let routes = sys::routes().map_err(Error::system("list the routes"))?;
     let mut guess = Guess::new(&details, &addresses, &routes);
     guess.databases = databases::find(&databases::DIRECTORIES.map(Path::new));
     let mut text = text::text(&guess);
@@ -130,32 +132,55 @@ fn loads(path: &Path, text: &str) -> Result<(), Error> {
     loaded.map(drop)
 }
 
-/// Whole or not at all.
+/// Whole or not at all: written beside it, and given its name when it is on the disk.
 fn write(path: &Path, text: &str, force: bool) -> io::Result<()> {
-    let create = |path: &Path| {
-        OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o640)
-            .open(path)
-            .and_then(|mut file| {
-                file.write_all(text.as_bytes())
-                    .and_then(|()| file.sync_all())
-            })
-    };
-    if !force {
-        return create(path).inspect_err(|error| {
-            if error.kind() != io::ErrorKind::AlreadyExists {
-                let _ = fs::remove_file(path);
-            }
-        });
+    // A link is made for a file that is to be changed where it lies.
+    let path = &path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    let found = path.metadata();
+    if let Ok(found) = &found
+        && !found.is_file()
+    {
+        return Err(io::Error::new(
+            io::ErrorKind::InvalidInput,
+            "this is no regular file, and stays",
+        ));
     }
-    let mut name = path.file_name().unwrap_or_default().to_owned();
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}", std::process::id()));
     let next = path.with_file_name(name);
-    create(&next)
-        .and_then(|()| fs::rename(&next, path))
-        .inspect_err(|_| drop(fs::remove_file(&next)))
+    // What one of the same number left that was killed.
+    let _ = fs::remove_file(&next);
+    let written = create(&next, text)
+        .and_then(|()| match found {
+            Ok(found) => fs::set_permissions(&next, found.permissions()),
+            Err(_) => Ok(()),
+        })
+        .and_then(|()| {
+            if force {
+                fs::rename(&next, path)
+            } else {
+                // Unlike a rename, this never takes the place of what came meanwhile.
+                fs::hard_link(&next, path)
+            }
+        });
+    // Renamed, it is gone; the error that counts is told.
+    let _ = fs::remove_file(&next);
+    written?;
+    let directory = path.parent().filter(|it| !it.as_os_str().is_empty());
+    File::open(directory.unwrap_or(Path::new(".")))?.sync_all()
+}
+
+/// A file that is not there yet, on the disk afterwards.
+fn create(path: &Path, text: &str) -> io::Result<()> {
+    let mut options = OpenOptions::new();
+    let mut file = options
+        .write(true)
+        .create_new(true)
+        .mode(0o640)
+        .open(path)?;
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
 }
 
 impl Report for Begun {
@@ -175,5 +200,59 @@ impl Report for Begun {
             out,
             "next        read it, then `gate check --config {file}`"
         )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::{PermissionsExt as _, symlink};
+
+    use super::*;
+
+    fn here(directory: &Path) -> Vec<String> {
+        let mut names: Vec<String> = fs::read_dir(directory)
+            .unwrap()
+            .map(|it| it.unwrap().file_name().into_string().unwrap())
+            .collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_came_meanwhile_is_not_written_over() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("gate.toml");
+        write(&path, "new\n", false).unwrap();
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o640
+        );
+        let error = write(&path, "newer\n", false).unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::AlreadyExists);
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+        assert_eq!(here(directory.path()), ["gate.toml"]);
+    }
+
+    #[test]
+    fn by_force_a_file_is_replaced_where_it_lies_and_keeps_its_mode() {
+        let directory = tempfile::tempdir().unwrap();
+        let (path, link) = ["gate.toml", "link"]
+            .map(|it| directory.path().join(it))
+            .into();
+        fs::write(&path, "old\n").unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
+        symlink("gate.toml", &link).unwrap();
+        write(&link, "new\n", true).unwrap();
+        assert_eq!(fs::read_to_string(&path).unwrap(), "new\n");
+        assert_eq!(
+            fs::metadata(&path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
+        assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+        assert_eq!(here(directory.path()), ["gate.toml", "link"]);
+        for path in [Path::new("/dev/null"), directory.path()] {
+            let error = write(path, "new\n", true).unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{error}");
+        }
     }
 }

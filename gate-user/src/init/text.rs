@@ -1,10 +1,13 @@
 //! The text of a configuration to begin with.
 
-use std::{collections::BTreeSet, fmt::Write as _};
+use std::fmt::Write as _;
 
 use ipnet::IpNet;
 
-use super::guess::{Guess, Interface, nature};
+use super::{
+    guess::{Guess, Interface, nature},
+    pools::{POOL_MAX, Pool, pools},
+};
 
 const HEAD: &str = "\
 # Written by `gate init` from the interfaces, addresses and routes of this machine. Every role below is a guess: correct it.
@@ -45,7 +48,7 @@ pub(super) fn text(guess: &Guess) -> String {
             &mut text,
             it,
             "access",
-            "has addresses, and no default route: subscribers may be there",
+            "has no default route: subscribers may be there",
             "",
         );
     }
@@ -53,18 +56,16 @@ pub(super) fn text(guess: &Guess) -> String {
     let is_idle = guess.databases.is_empty();
     for it in &guess.uplinks {
         let comment = if is_idle { "# " } else { "" };
-        interface(
-            &mut text,
-            it,
-            "uplink",
-            "has the default route: the Internet seems to be there",
-            comment,
-        );
+        let why = if it.has_default {
+            "has the default route: the Internet seems to be there"
+        } else {
+            "has routes to a large part of the Internet: that seems to be there"
+        };
+        interface(&mut text, it, "uplink", why, comment);
     }
     text.push_str(PORT25);
-    let mut seen = BTreeSet::new();
-    for it in &guess.access {
-        pool(&mut text, it, &mut seen);
+    for (index, (it, found)) in guess.access.iter().zip(pools(&guess.access)).enumerate() {
+        pool(&mut text, index, it, &found);
     }
     text.push_str(&geoip(guess));
     text
@@ -76,34 +77,81 @@ fn interface(text: &mut String, it: &Interface, role: &str, why: &str, comment: 
         .iter()
         .map(|net| format!("{net} ({})", nature(net.addr())))
         .collect();
+    let addresses = match addresses.as_slice() {
+        [] => "it has no address but those of its link".to_owned(),
+        addresses => addresses.join(", "),
+    };
     let _ = write!(
         text,
-        "\n# {} {why}: {}\n{comment}[[interface]]\n{comment}name = {:?}\n{comment}role = \"{role}\"\n{comment}mode = \"auto\"        # \"native\" once `gate doctor` says that the driver has it\n",
-        it.name,
-        addresses.join(", "),
-        it.name
+        "\n# {} {why}: {addresses}\n{comment}[[interface]]\n{comment}name = {:?}\n{comment}role = \"{role}\"\n{comment}mode = \"auto\"        # \"native\" once `gate doctor` says that the driver has it\n",
+        it.name, it.name
     );
 }
 
-/// The pool of those who are on the link of this interface.
-fn pool(text: &mut String, it: &Interface, seen: &mut BTreeSet<IpNet>) {
-    let nets: Vec<String> = it
-        .addresses
-        .iter()
-        .map(IpNet::trunc)
-        .filter(|net| seen.insert(*net))
-        .map(|net| format!("\"{net}\""))
-        .collect();
-    if nets.is_empty() {
+/// The pool of those who are behind this interface, the one of this number.
+fn pool(text: &mut String, index: usize, it: &Interface, pool: &Pool) {
+    let Pool {
+        prefixes,
+        more,
+        elsewhere,
+        within,
+    } = pool;
+    let name = &it.name;
+    text.push('\n');
+    for (net, owner) in elsewhere.iter().take(SAID) {
+        let _ = writeln!(
+            text,
+            "# {net} is behind {name} as well as {owner}, and in the pool of that: a prefix is in one pool."
+        );
+    }
+    for (net, owner) in within.iter().take(SAID) {
+        let _ = writeln!(
+            text,
+            "# {net} lies in a network of {owner}: the longest prefix says whose a source is."
+        );
+    }
+    let unsaid = elsewhere.len().saturating_sub(SAID) + within.len().saturating_sub(SAID);
+    if unsaid > 0 {
+        let _ = writeln!(text, "# So it is with {unsaid} more of its prefixes.");
+    }
+    if *more > 0 {
+        let _ = writeln!(
+            text,
+            "# {more} more prefixes are behind {name}, of which this holds the {} largest (a pool at most {POOL_MAX}): write all, one a line, to a file, and name it in\n# `files`.              Until then port 25 of sources that are in none is open, and they count as `unlisted`. `ip route show dev {name}` and `ip -6 route show dev {name}` have them.",
+            prefixes.len()
+        );
+    }
+    if prefixes.is_empty() {
+        let _ = writeln!(
+            text,
+            "# No network behind {name} is known that is not in another pool: make a pool of those of its subscribers."
+        );
         return;
     }
+    // Interfaces can be called what pools cannot.
+    let fits = |it: char| it.is_ascii_alphanumeric() || matches!(it, '.' | '_' | '-');
+    let called = if name.chars().all(fits) {
+        name.clone()
+    } else {
+        format!("access_{index}_interface")
+    };
     let _ = write!(
         text,
-        "\n[[access]]             # the networks of {} itself; add those that are routed to it\nname     = {:?}\npolicy   = \"restrict\"\nprefixes = [{}]\n",
-        it.name,
-        it.name,
-        nets.join(", ")
+        "[[access]]             # the networks of {name} itself, and those that are routed to it\nname     = {called:?}\npolicy   = \"restrict\"\nprefixes = {}\n",
+        list(prefixes)
     );
+}
+
+/// How many prefixes that are of two interfaces are told of each.
+const SAID: usize = 8;
+
+fn list(prefixes: &[IpNet]) -> String {
+    let quoted: Vec<String> = prefixes.iter().map(|net| format!("\"{net}\"")).collect();
+    if quoted.len() <= 4 {
+        format!("[{}]", quoted.join(", "))
+    } else {
+        format!("[\n    {},\n]", quoted.join(",\n    "))
+    }
 }
 
 fn geoip(guess: &Guess) -> String {
@@ -134,9 +182,8 @@ mod tests {
     use crate::config;
 
     fn guess() -> Guess {
-        let one = |name: &str, nets: &[&str]| Interface {
-            name: name.to_owned(),
-            addresses: nets.iter().map(|it| it.parse().unwrap()).collect(),
+        let one = |name: &str, nets: &[&str]| {
+            Interface::new(name, nets.iter().map(|it| it.parse().unwrap()).collect())
         };
         Guess {
             access: vec![
@@ -169,6 +216,40 @@ mod tests {
         let config = parsed(&with);
         assert_eq!(config.interfaces.len(), 3, "{with}");
         assert!(config.geoip.is_some());
+    }
+
+    #[test]
+    fn what_a_pool_does_not_hold_is_said() {
+        let routes = |second: u8, count: u8| -> Vec<IpNet> {
+            (0..count)
+                .map(|it| format!("10.{second}.{it}.0/24").parse().unwrap())
+                .collect()
+        };
+        let interface = |name: &str, routed| Interface {
+            routed,
+            ..Interface::new(name, Vec::new())
+        };
+        let text = text(&Guess {
+            access: vec![
+                interface("eth1", routes(1, 80)),
+                interface("eth@2", vec!["10.0.0.0/8".parse().unwrap()]),
+                interface("eth3", routes(1, 20)),
+            ],
+            ..Guess::default()
+        });
+        let config = parsed(&text);
+        assert_eq!(config.pools.len(), 2, "{text}");
+        assert_eq!(text.matches("/24\",\n").count(), 64, "{text}");
+        for said in [
+            "\n# 16 more prefixes are behind eth1, of which this holds the 64 largest ",
+            "\n# 10.1.0.0/24 lies in a network of eth@2: ",
+            "\n# So it is with 56 more of its prefixes.\n",
+            "\n# 10.1.0.0/24 is behind eth3 as well as eth1, ",
+            "\n# No network behind eth3 is known that is not in another pool",
+            "\nname     = \"access_1_interface\"\n",
+        ] {
+            assert!(text.contains(said), "{said}\n{text}");
+        }
     }
 
     #[test]

@@ -99,6 +99,11 @@ impl Maps {
         })
     }
 
+    /// The kernel's number for the totals: a gate that was loaded anew has others, which begin at nothing.
+    pub(crate) fn totals_id(&self) -> u32 {
+        self.totals.id()
+    }
+
     /// The names of the maps and the kernel's numbers for them.
     pub(super) fn ids(&self) -> impl Iterator<Item = (&'static str, u32)> {
         let states = [

@@ -21,7 +21,7 @@ mod netdev;
 mod nftables;
 mod program;
 
-pub use address::{addresses, default_routes};
+pub use address::{Route, addresses, routes};
 pub use clock::is_synchronised;
 pub use details::{Details, Kind, details};
 pub use device::{AttachedXdp, Device, XdpMode, devices};

@@ -52,6 +52,7 @@ mod carriers;
 mod class_limits;
 mod database;
 mod diff;
+mod disk;
 mod doctor;
 mod evasion;
 mod exempt;

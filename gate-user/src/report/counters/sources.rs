@@ -65,11 +65,14 @@ pub struct BySource {
     pub(crate) role: &'static str,
     pub(crate) packets: Verdicts,
     /// Of all of these, those for the reason `over_limit`; nothing where that is not counted by source, on access interfaces.
-    pub(super) over_limit: Option<u64>,
+    pub(crate) over_limit: Option<u64>,
     /// When its first packet came.
     pub first_seen: Timestamp,
     /// When its last packet came.
     pub last_seen: Timestamp,
+    /// When its first packet came, by the clock that nobody sets: another one is another entry.
+    #[serde(skip)]
+    pub(crate) began_ns: u64,
 }
 
 /// How often sources are read anew when some of them expire meanwhile, which would else be in both or in neither.
@@ -112,6 +115,7 @@ pub(super) fn sources(
             over_limit: (role == Some(Role::Uplink)).then_some(by_verdict.over_limit),
             first_seen: clock::timestamp(began_ns(found.first), wall_offset),
             last_seen: clock::timestamp(began_ns(found.last), wall_offset),
+            began_ns: began_ns(found.first),
         };
         entries.push(source);
     }
@@ -146,6 +150,7 @@ fn merge(found: Vec<BySource>) -> Vec<BySource> {
                 known.over_limit = known.over_limit.map(|n| n + it.over_limit.unwrap_or(0));
                 known.first_seen = known.first_seen.min(it.first_seen);
                 known.last_seen = known.last_seen.max(it.last_seen);
+                known.began_ns = known.began_ns.min(it.began_ns);
             }
         }
     }
@@ -175,6 +180,7 @@ mod tests {
             over_limit: (role == "uplink").then_some(1),
             first_seen,
             last_seen,
+            began_ns: 0,
         }
     }
 

@@ -35,7 +35,7 @@ impl Verdicts {
         self.unparsed += unparsed;
     }
 
-    pub(super) fn join(&mut self, other: &Self) {
+    pub(crate) fn join(&mut self, other: &Self) {
         self.passed += other.passed;
         self.refused += other.refused;
         self.observed += other.observed;
