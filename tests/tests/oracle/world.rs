@@ -64,7 +64,7 @@ impl World {
         let rules = rules(number, random);
         let text = text(&rules);
         let mut plan = plan(&rules, &text).with_context(|| text.clone())?;
-        adjust(&mut plan, &rules, number % 6 == 1, random);
+        adjust(&mut plan, &rules, number, random);
         let pools = rules.pools.iter().flat_map(|it| &it.prefixes);
         let classes = rules.classes.iter().flat_map(|it| &it.prefixes);
         let nets: Vec<IpNet> = pools
@@ -159,6 +159,14 @@ fn rules(number: u64, random: &mut Random) -> Rules {
             it.action = Action::Observe;
         }
     }
+    if answers(number) {
+        for it in &mut pools {
+            (it.action, it.from) = (Action::Enforce, None);
+        }
+        for it in pools.iter_mut().take(2) {
+            it.exempt = false;
+        }
+    }
     let mut taken = BTreeSet::new();
     // Half of the Internet are servers, half of it is a source, and each has one connection: so that some are refused, whatever the seed.
     let strict = number % 8 > 4;
@@ -212,8 +220,8 @@ fn rules(number: u64, random: &mut Random) -> Rules {
     Rules {
         all_segments: turn(3),
         action: action(number),
-        from: random.once_in(8).then(|| random.pick(&DEADLINES)),
-        refuse_unlisted: number % 5 < 3,
+        from: (!answers(number) && random.once_in(6)).then(|| random.pick(&DEADLINES)),
+        refuse_unlisted: number % 8 < 5,
         inner: (number / 3).is_multiple_of(2),
         limit: (
             random.pick(&[1_000_000, 100_000_000, 7_000_000_000]),
@@ -498,9 +506,14 @@ fn time(second: i64) -> Timestamp {
     Timestamp::from_second(second).expect("a time of this century")
 }
 
+/// Whether the pools of the world refuse at all times, so that there is something to answer.
+fn answers(number: u64) -> bool {
+    matches!(number % 12, 0 | 1 | 4 | 8)
+}
+
 /// What the text does not say: limits that a text has no words for, every answer to every source, and ports whose device takes tags
 /// off.
-fn adjust(plan: &mut Plan, rules: &Rules, stripped: bool, random: &mut Random) {
+fn adjust(plan: &mut Plan, rules: &Rules, number: u64, random: &mut Random) {
     let (interval_ns, burst) = rules.limit;
     let limit = |interval_ns, burst| Limit {
         interval_ns,
@@ -513,8 +526,16 @@ fn adjust(plan: &mut Plan, rules: &Rules, stripped: bool, random: &mut Random) {
             class.connections = limit(interval_ns, burst);
         }
     }
-    settings.answer_source = limit(1_000_000, random.pick(&[1, 20]));
-    settings.answer_total = limit(1_000_000, random.pick(&[2, 200]));
+    let (of_source, of_all) = (random.pick(&[1, 20]), random.pick(&[2, 200]));
+    // Each of the two where the other is not in its way.
+    let (of_source, of_all) = match number % 12 {
+        0 => (20, 2),
+        4 => (1, 200),
+        1 | 8 => (20, 200),
+        _ => (of_source, of_all),
+    };
+    settings.answer_source = limit(1_000_000, of_source);
+    settings.answer_total = limit(1_000_000, of_all);
     settings.unlisted_answer = random.pick(&[0, 1, 2]);
     if random.once_in(2) {
         let answer_from = (
@@ -525,10 +546,16 @@ fn adjust(plan: &mut Plan, rules: &Rules, stripped: bool, random: &mut Random) {
         settings.answer_v6 = answer_from.1.into();
     }
     for it in &mut plan.interfaces {
-        it.interface.stripped = stripped.into();
+        it.interface.stripped = (number % 4 == 1).into();
     }
-    for counted in &plan.manifest.pools {
-        let answer = random.pick(&[0, 1, 1, 1, 2, 2]);
+    for (counted, place) in plan.manifest.pools.iter().zip(0u8..) {
+        let random_answer = random.pick(&[0, 1, 1, 1, 2, 2]);
+        // The first two give one each.
+        let answer = if answers(number) && place < 2 {
+            place + 1
+        } else {
+            random_answer
+        };
         let of_pool = |it: &&mut Rule| it.pool_counter == counted.counter;
         for rule in plan.rules.iter_mut().filter(of_pool) {
             rule.answer = answer;
