@@ -56,7 +56,9 @@ pub(super) fn left(arrivals: &[String]) -> String {
         return format!("delete table inet {TABLE}\n");
     }
     let names = quoted(arrivals).join(", ");
-    format!("flush set inet {TABLE} {ARRIVALS}\nadd element inet {TABLE} {ARRIVALS} {{ {names} }}\n")
+    format!(
+        "flush set inet {TABLE} {ARRIVALS}\nadd element inet {TABLE} {ARRIVALS} {{ {names} }}\n"
+    )
 }
 
 fn quoted(names: &[String]) -> Vec<String> {

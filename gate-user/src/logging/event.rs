@@ -245,7 +245,11 @@ mod tests {
         for it in Field::ALL {
             // systemd.journal-fields(7): upper case letters, digits and underscores, and none of the latter first.
             assert_eq!(it.native(), format!("GATE_{}", it.word().to_uppercase()));
-            assert!(it.native().bytes().all(|it| it.is_ascii_uppercase() || it == b'_'));
+            assert!(
+                it.native()
+                    .bytes()
+                    .all(|it| it.is_ascii_uppercase() || it == b'_')
+            );
         }
     }
 
@@ -254,7 +258,12 @@ mod tests {
     fn the_page_has_every_event_and_every_field() {
         let page = include_str!("../../../docs/operations.md");
         for it in Event::ALL {
-            let row = format!("| `{}` | {} | {} |", it.word(), it.level().name(), it.meaning());
+            let row = format!(
+                "| `{}` | {} | {} |",
+                it.word(),
+                it.level().name(),
+                it.meaning()
+            );
             assert!(page.contains(&row), "docs/operations.md lacks: {row}");
         }
         for it in Field::ALL {

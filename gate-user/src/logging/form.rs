@@ -1,10 +1,6 @@
 //! What lines look like.
 
-use std::{
-    env,
-    fmt::Write as _,
-    process,
-};
+use std::{env, fmt::Write as _, process};
 
 use jiff::tz::TimeZone;
 use serde::{
@@ -69,9 +65,9 @@ impl Form {
 
 /// The words of an entry, for people: how grave it is, and what to do about it, in further lines.
 fn words(entry: &Entry) -> String {
-    let bypass = entry.get(Field::Bypass).map_or_else(String::new, |until| {
-        format!(" [bypassed until {until}]")
-    });
+    let bypass = entry
+        .get(Field::Bypass)
+        .map_or_else(String::new, |until| format!(" [bypassed until {until}]"));
     let message = visible(&entry.message);
     // Whoever reads the first line must not have to look for the one that began the bypass.
     let (first, rest) = message.split_at(message.find('\n').unwrap_or(message.len()));
@@ -200,12 +196,15 @@ mod tests {
     #[test]
     fn a_datagram_for_the_journal_has_lengths_where_there_are_lines() {
         let message = "error: no such file: a\\u{1b}[31m [bypassed until 2026-01-02T03:04:05Z]\nb\n  hint: make it";
-        assert_eq!(message.len(), 0x57);
+        assert_eq!(message.len(), 0x58);
         let expected = format!(
-            "MESSAGE\n\x57\0\0\0\0\0\0\0{message}\nPRIORITY=3\nSYSLOG_IDENTIFIER=gate\nGATE_EVENT=error\n\
+            "MESSAGE\n\x58\0\0\0\0\0\0\0{message}\nPRIORITY=3\nSYSLOG_IDENTIFIER=gate\nGATE_EVENT=error\n\
              GATE_GENERATION=7\nGATE_BYPASS=2026-01-02T03:04:05Z\nGATE_HINT=make it\n"
         );
-        assert_eq!(String::from_utf8(Form::Journal.write(&entry())).unwrap(), expected);
+        assert_eq!(
+            String::from_utf8(Form::Journal.write(&entry())).unwrap(),
+            expected
+        );
     }
 
     /// RFC 3164, 4.1: facility 3 and severity 3 are 27, a day below 10 has a space before it, the time is local.

@@ -227,9 +227,8 @@ impl State {
     /// The line that says what was lost, if anything was.
     fn tell(&mut self) -> Option<Entry> {
         let (count, since) = self.untold.take()?;
-        let message = format!(
-            "{count} lines of this log are lost, from {since:.0} on: nobody took them"
-        );
+        let message =
+            format!("{count} lines of this log are lost, from {since:.0} on: nobody took them");
         Some(Entry::new(Event::LinesLost, message).number(Field::Lost, count))
     }
 }

@@ -10,11 +10,7 @@ use std::{
     fmt::Write as _,
     fs::{self, File},
     io::{BufRead as _, BufReader, PipeReader, Write as _, pipe},
-    os::{
-        fd::AsFd as _,
-        linux::fs::MetadataExt as _,
-        unix::net::UnixDatagram,
-    },
+    os::{fd::AsFd as _, linux::fs::MetadataExt as _, unix::net::UnixDatagram},
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     time::Duration,
@@ -68,7 +64,10 @@ impl Daemon {
     }
 
     fn of(mut command: Command, to: impl Into<Stdio>) -> Result<Self> {
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(to);
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(to);
         Ok(Self(exec::spawn(&mut command)?))
     }
 
@@ -156,22 +155,32 @@ fn unread(bench: &Bench<'_>) -> Result<()> {
     ensure!(page.contains("\ngate_log_blocked 1\n"), "{page}");
 
     let lines = std::thread::spawn(move || -> Vec<String> {
-        BufReader::new(reader).lines().map_while(Result::ok).collect()
+        BufReader::new(reader)
+            .lines()
+            .map_while(Result::ok)
+            .collect()
     });
     let flows = becomes(bench, "flowing again", |it| {
         it["daemon"]["log"]["blocked_since"].is_null() && it["daemon"]["log"]["waiting"] == 0
     })?;
     ensure!(!problem(&flows, "the log"), "{flows:#}");
-    let lost = flows["daemon"]["log"]["lost"].as_u64().context("no count")?;
+    let lost = flows["daemon"]["log"]["lost"]
+        .as_u64()
+        .context("no count")?;
     let counted = interrupt::wait_until(LIMIT, || {
         metrics(bench).is_ok_and(|it| it.contains(&format!("\ngate_log_lost_lines_total {lost}\n")))
     })?;
     ensure!(counted, "{lost} lost: {}", metrics(bench)?);
     ensure!(daemon.terminate()? == Some(0), "no clean end");
-    let lines = lines.join().map_err(|_| anyhow::anyhow!("the reader panicked"))?;
+    let lines = lines
+        .join()
+        .map_err(|_| anyhow::anyhow!("the reader panicked"))?;
     let told: Vec<u64> = lines
         .iter()
-        .filter_map(|it| it.strip_prefix("gate: warning: ")?.split_once(" lines of this log are lost, from "))
+        .filter_map(|it| {
+            it.strip_prefix("gate: warning: ")?
+                .split_once(" lines of this log are lost, from ")
+        })
         .filter_map(|it| it.0.parse().ok())
         .collect();
     ensure!(
@@ -179,7 +188,9 @@ fn unread(bench: &Bench<'_>) -> Result<()> {
         "{lost} are lost, told are {told:?}"
     );
     ensure!(
-        lines.last().is_some_and(|it| it.starts_with("gate: ended; ")),
+        lines
+            .last()
+            .is_some_and(|it| it.starts_with("gate: ended; ")),
         "{:?}",
         lines.last()
     );
@@ -215,7 +226,15 @@ fn of_page(head: &str, column: usize) -> Result<BTreeSet<String>> {
     let page = fs::read_to_string(path)?;
     let (_, table) = page.split_once(head).context("no such table")?;
     let rows = table.lines().skip(2).take_while(|it| it.starts_with('|'));
-    let names = rows.filter_map(|row| Some(row.split('|').nth(column)?.trim().trim_matches('`').to_owned()));
+    let names = rows.filter_map(|row| {
+        Some(
+            row.split('|')
+                .nth(column)?
+                .trim()
+                .trim_matches('`')
+                .to_owned(),
+        )
+    });
     Ok(names.collect())
 }
 
@@ -230,7 +249,9 @@ fn json(bench: &Bench<'_>) -> Result<()> {
     let good = fs::read_to_string(&config)?;
     fs::write(&config, format!("{good}nonsense\n"))?;
     ensure!(bench.gate().reload(&[])?.0 == Some(2), "a mistake");
-    bench.gate().bypass(&["--for", "1h", "--reason", "a trial"])?;
+    bench
+        .gate()
+        .bypass(&["--for", "1h", "--reason", "a trial"])?;
     let mut other = bench.config()?;
     other.action = "observe";
     other.write(&bench.lab, "gate.toml")?;
@@ -240,7 +261,10 @@ fn json(bench: &Bench<'_>) -> Result<()> {
     let lines: Vec<String> = BufReader::new(reader).lines().collect::<Result<_, _>>()?;
 
     let (fields, events) = (of_page(FIELDS, 1)?, of_page(EVENTS, 1)?);
-    ensure!(fields.len() > 10 && events.len() > 30, "{fields:?} {events:?}");
+    ensure!(
+        fields.len() > 10 && events.len() > 30,
+        "{fields:?} {events:?}"
+    );
     let mut found: BTreeMap<String, Vec<Value>> = BTreeMap::new();
     for line in lines {
         let object: Value = serde_json::from_str(&line).with_context(|| line.clone())?;
@@ -262,19 +286,26 @@ fn json(bench: &Bench<'_>) -> Result<()> {
         Ok(one)
     };
     let ready = only("ready")?;
-    ensure!(ready["generation"] == 1 && ready["level"] == "notice", "{ready}");
+    ensure!(
+        ready["generation"] == 1 && ready["level"] == "notice",
+        "{ready}"
+    );
     let refused = only("refused")?;
     ensure!(
         refused["generation"] == 1 && refused["by"] == "command" && refused["level"] == "error",
         "{refused}"
     );
     ensure!(
-        refused["reason"].as_str().is_some_and(|it| it.contains("gate.toml")),
+        refused["reason"]
+            .as_str()
+            .is_some_and(|it| it.contains("gate.toml")),
         "{refused}"
     );
     let mistake = only("error")?;
     ensure!(
-        mistake["message"].as_str().is_some_and(|it| it.contains("\n  hint: ")),
+        mistake["message"]
+            .as_str()
+            .is_some_and(|it| it.contains("\n  hint: ")),
         "{mistake}"
     );
     let bypass = only("bypass_begun")?;
@@ -291,7 +322,12 @@ fn json(bench: &Bench<'_>) -> Result<()> {
         .filter_map(|it| it["interface"].as_str())
         .collect();
     ensure!(
-        interfaces == Who::ALL.iter().filter(|it| it.role().is_some()).map(|it| it.interface()).collect(),
+        interfaces
+            == Who::ALL
+                .iter()
+                .filter(|it| it.role().is_some())
+                .map(|it| it.interface())
+                .collect(),
         "{interfaces:?}"
     );
     only("ended").map(drop)
@@ -301,7 +337,10 @@ fn json(bench: &Bench<'_>) -> Result<()> {
 fn fields(mut datagram: &[u8]) -> Result<BTreeMap<String, String>> {
     let mut fields = BTreeMap::new();
     while !datagram.is_empty() {
-        let end = datagram.iter().position(|it| *it == b'\n').context("no end of a line")?;
+        let end = datagram
+            .iter()
+            .position(|it| *it == b'\n')
+            .context("no end of a line")?;
         let (line, rest) = datagram.split_at(end);
         let rest = &rest[1..];
         let (name, value, rest) = match line.iter().position(|it| *it == b'=') {
@@ -353,7 +392,9 @@ fn path(bench: &Bench<'_>) -> Result<(PathBuf, String)> {
 /// A socket has room for some lines, whoever reads it: the start of a gate with so many pools says more.
 fn blocked(bench: &Bench<'_>, to: &str) -> Result<()> {
     answers(bench)?;
-    becomes(bench, "blocked", |it| problem(it, &format!("the log ({to}) takes no lines")))?;
+    becomes(bench, "blocked", |it| {
+        problem(it, &format!("the log ({to}) takes no lines"))
+    })?;
     bench.in_force()?;
     ensure!(bench.gate().reload(&[])?.0 == Some(0), "a reload");
     bench.refused(Who::Subscriber, Who::OtherMail, 25)
@@ -363,7 +404,12 @@ fn journal(bench: &Bench<'_>) -> Result<()> {
     let config = talkative(bench, SOME)?;
     let (socket, to) = path(bench)?;
     let socket = listen(&socket)?;
-    let daemon = Daemon::start(bench, &config, &["--log", "journal", "--log-socket", &to], Stdio::null())?;
+    let daemon = Daemon::start(
+        bench,
+        &config,
+        &["--log", "journal", "--log-socket", &to],
+        Stdio::null(),
+    )?;
     blocked(bench, &to)?;
     fs::write(&config, "nonsense")?;
     ensure!(bench.gate().reload(&[])?.0 == Some(2), "a mistake");
@@ -372,7 +418,8 @@ fn journal(bench: &Bench<'_>) -> Result<()> {
     let (names, events) = (of_page(FIELDS, 2)?, of_page(EVENTS, 1)?);
     let mut found = BTreeMap::new();
     for datagram in &datagrams {
-        let fields = fields(datagram).with_context(|| String::from_utf8_lossy(datagram).into_owned())?;
+        let fields =
+            fields(datagram).with_context(|| String::from_utf8_lossy(datagram).into_owned())?;
         for name in fields.keys() {
             ensure!(names.contains(name), "{name} is on no page");
         }
@@ -395,7 +442,8 @@ fn journal(bench: &Bench<'_>) -> Result<()> {
     );
     let refused = &found["refused"];
     ensure!(
-        refused["GATE_BY"] == "command" && error["MESSAGE"] == format!("error: {}", refused["GATE_REASON"]),
+        refused["GATE_BY"] == "command"
+            && error["MESSAGE"] == format!("error: {}", refused["GATE_REASON"]),
         "{error:?} {refused:?}"
     );
     ensure!(daemon.terminate()? == Some(0), "no clean end");
@@ -425,7 +473,10 @@ fn auto(bench: &Bench<'_>) -> Result<()> {
         let daemon = Daemon::of(command, file.try_clone()?)?;
         let status = answers(bench)?;
         let form = if is_journal { "journal" } else { "text" };
-        ensure!(status["daemon"]["log"]["form"] == form, "{stream}: {status:#}");
+        ensure!(
+            status["daemon"]["log"]["form"] == form,
+            "{stream}: {status:#}"
+        );
         if is_journal {
             received(&socket, |it| contains(it, "GATE_EVENT=ready"))?;
         }
@@ -434,7 +485,10 @@ fn auto(bench: &Bench<'_>) -> Result<()> {
             received(&socket, |it| contains(it, "GATE_EVENT=ended"))?;
         }
         let text = fs::read_to_string(&said)?;
-        ensure!(text.contains("gate: ended; ") != is_journal, "{stream}: {text}");
+        ensure!(
+            text.contains("gate: ended; ") != is_journal,
+            "{stream}: {text}"
+        );
     }
     Ok(())
 }
@@ -444,22 +498,42 @@ fn of_syslog(datagram: &[u8]) -> Result<(u8, u8, String, u32, String)> {
     const MONTHS: &str = "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec";
     let line = std::str::from_utf8(datagram)?;
     ensure!(!line.contains(char::is_control), "{line:?}");
-    let (priority, rest) = line.strip_prefix('<').and_then(|it| it.split_once('>')).context("no priority")?;
+    let (priority, rest) = line
+        .strip_prefix('<')
+        .and_then(|it| it.split_once('>'))
+        .context("no priority")?;
     let priority: u8 = priority.parse()?;
     let (at, rest) = rest.split_at_checked(15).context("no time")?;
     ensure!(MONTHS.split(' ').any(|it| it == &at[..3]), "{at}");
-    let digits: String = at[3..].chars().map(|it| if it.is_ascii_digit() { '0' } else { it }).collect();
+    let digits: String = at[3..]
+        .chars()
+        .map(|it| if it.is_ascii_digit() { '0' } else { it })
+        .collect();
     ensure!(digits == " 00 00:00:00" || digits == "  0 00:00:00", "{at}");
     let rest = rest.strip_prefix(' ').context("no tag")?;
     let (tag, words) = rest.split_once(": ").context("no words")?;
-    let (tag, pid) = tag.strip_suffix(']').and_then(|it| it.split_once('[')).context("no process")?;
-    Ok((priority / 8, priority % 8, tag.to_owned(), pid.parse()?, words.to_owned()))
+    let (tag, pid) = tag
+        .strip_suffix(']')
+        .and_then(|it| it.split_once('['))
+        .context("no process")?;
+    Ok((
+        priority / 8,
+        priority % 8,
+        tag.to_owned(),
+        pid.parse()?,
+        words.to_owned(),
+    ))
 }
 
 fn syslog(bench: &Bench<'_>) -> Result<()> {
     let config = talkative(bench, SOME)?;
     let (socket, to) = path(bench)?;
-    let daemon = Daemon::start(bench, &config, &["--log", "syslog", "--log-socket", &to], Stdio::null())?;
+    let daemon = Daemon::start(
+        bench,
+        &config,
+        &["--log", "syslog", "--log-socket", &to],
+        Stdio::null(),
+    )?;
     blocked(bench, &to)?;
     let (_, status) = status(bench)?;
     ensure!(problem(&status, "No such file or directory"), "{status:#}");
@@ -470,13 +544,26 @@ fn syslog(bench: &Bench<'_>) -> Result<()> {
     fs::write(&config, "nonsense")?;
     ensure!(bench.gate().reload(&[])?.0 == Some(2), "a mistake");
     let datagrams = received(&socket, |it| contains(it, "reload refused: "))?;
-    let lines: Vec<_> = datagrams.iter().map(|it| of_syslog(it)).collect::<Result<_>>()?;
+    let lines: Vec<_> = datagrams
+        .iter()
+        .map(|it| of_syslog(it))
+        .collect::<Result<_>>()?;
     for (facility, _, tag, of, words) in &lines {
-        ensure!(*facility == 3 && tag == "gate" && *of == pid, "{tag}[{of}]: {words}");
+        ensure!(
+            *facility == 3 && tag == "gate" && *of == pid,
+            "{tag}[{of}]: {words}"
+        );
     }
-    let severity = |starts: &str| lines.iter().find(|it| it.4.starts_with(starts)).map(|it| it.1);
+    let severity = |starts: &str| {
+        lines
+            .iter()
+            .find(|it| it.4.starts_with(starts))
+            .map(|it| it.1)
+    };
     ensure!(
-        severity("ready: generation 1") == Some(5) && severity("pool static: ") == Some(6) && severity("error: ") == Some(3),
+        severity("ready: generation 1") == Some(5)
+            && severity("pool static: ") == Some(6)
+            && severity("error: ") == Some(3),
         "{lines:?}"
     );
     ensure!(daemon.terminate()? == Some(0), "no clean end");
@@ -498,7 +585,10 @@ fn refused(bench: &Bench<'_>) -> Result<()> {
         let ended = exec::wait(&mut daemon.0, LIMIT)?.context("it does not end")?;
         let said: Vec<String> = BufReader::new(reader).lines().collect::<Result<_, _>>()?;
         let times = said.iter().filter(|it| it.contains(words)).count();
-        ensure!(ended.code() == Some(2) && times == 1, "{log:?}: {ended}, {said:?}");
+        ensure!(
+            ended.code() == Some(2) && times == 1,
+            "{log:?}: {ended}, {said:?}"
+        );
     }
     Ok(())
 }

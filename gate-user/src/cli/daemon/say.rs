@@ -176,12 +176,16 @@ pub(super) fn start(running: &Running) {
     if let Some(Migrated { from, lost }) = running.migrated() {
         words(
             Event::Migrated,
-            format!("took over what the gate with map ABI {from} had in force, and removed its pins"),
+            format!(
+                "took over what the gate with map ABI {from} had in force, and removed its pins"
+            ),
         );
         for it in lost {
             words(
                 Event::CountersReset,
-                format!("{it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"),
+                format!(
+                    "{it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"
+                ),
             );
         }
     }
@@ -260,7 +264,11 @@ pub(super) fn end(attempt: &Attempt) {
                     (Event::Reloaded, "reloaded")
                 }
             };
-            about(event, format!("{word}: generation {number} is in force"), number)
+            about(
+                event,
+                format!("{word}: generation {number} is in force"),
+                number,
+            )
         }
         Outcome::Confirmed { generation } => about(
             Event::Confirmed,

@@ -91,8 +91,9 @@ impl Worker {
             }
             Err(error) => {
                 if keeper.back_off.fail(&error.to_string(), now) {
-                    let unkept =
-                        format!("generation {generation} is not kept as last good, which is tried again: {error}");
+                    let unkept = format!(
+                        "generation {generation} is not kept as last good, which is tried again: {error}"
+                    );
                     let unkept = Entry::new(Event::LastGoodUnkept, unkept)
                         .number(Field::Generation, generation)
                         .text(Field::Reason, &error)
