@@ -11,6 +11,7 @@ use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     bypass::{Bypass, Found, Switched},
+    chore::Chore,
     control::{Attempt, By, Outcome},
     generation::Manifest,
     marking::{self, Finding},
@@ -178,6 +179,14 @@ pub(super) fn sweep(failure: Option<&str>) {
     match failure {
         Some(failure) => log(&format!("warning: {}", retention::unswept(failure))),
         None => log("sources that are over are deleted again"),
+    }
+}
+
+/// Something cannot be looked after any more, or can again.
+pub(super) fn chore(chore: Chore, failure: Option<&str>) {
+    match failure {
+        Some(failure) => log(&format!("warning: {}", chore.undone(failure))),
+        None => log(chore.done_again()),
     }
 }
 

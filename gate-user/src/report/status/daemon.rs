@@ -117,6 +117,7 @@ impl Daemon {
             unseen,
             swept_at,
             unswept,
+            undone,
             metrics,
             last_good,
             reloads: _,
@@ -126,6 +127,7 @@ impl Daemon {
         } = standing;
         problems.extend(metrics);
         problems.extend(unswept.as_deref().map(retention::unswept));
+        problems.extend(undone.iter().map(|(chore, failure)| chore.undone(failure)));
         if let Some(Keeping {
             problem, instead, ..
         }) = &last_good
@@ -192,6 +194,7 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::chore::Chore;
 
     #[test]
     fn sources_that_cannot_be_deleted_are_a_problem() {
@@ -203,6 +206,23 @@ mod tests {
         Daemon::of(standing, &mut problems);
         assert!(
             matches!(&problems[..], [one] if one.contains("kept beyond their retention") && one.contains("EPERM")),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_after_is_a_problem() {
+        let mut problems = Vec::new();
+        let standing = Standing {
+            undone: Chore::ALL.map(|it| (it, "EPERM".to_owned())).into(),
+            ..Standing::default()
+        };
+        // As it comes over the control socket.
+        let text = serde_json::to_string(&standing).unwrap();
+        Daemon::of(serde_json::from_str(&text).unwrap(), &mut problems);
+        assert_eq!(problems.len(), Chore::ALL.len(), "{problems:?}");
+        assert!(
+            problems.iter().all(|it| it.contains("EPERM")),
             "{problems:?}"
         );
     }
