@@ -10,6 +10,7 @@ pub mod bypass;
 pub mod capture;
 pub mod change;
 pub mod check;
+pub mod chore;
 pub mod clock;
 pub mod config;
 pub mod control;

@@ -1,4 +1,6 @@
-//! How much of the kernel's memory generations take.
+//! How much of the kernel's memory generations take, and how much they may.
+
+mod limit;
 
 use std::{
     collections::BTreeMap,
@@ -7,6 +9,7 @@ use std::{
     path::Path,
 };
 
+pub use self::limit::Limit;
 use crate::{
     error::Error,
     sys::{Access, Map},

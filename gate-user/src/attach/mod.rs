@@ -26,7 +26,7 @@ use crate::{
     config::{Config, Missing, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{AttachedXdp, Device, XdpLink, XdpMode},
+    sys::{AttachedXdp, Device, XdpLink, XdpMode, devices},
 };
 
 /// An interface that the program cannot be put on.
@@ -224,9 +224,8 @@ pub enum Tolerance<'a> {
     /// Those that may wait, and these, which there were when the generation in force was made: what somebody just wrote may name an interface that
     /// never was. One that was renamed is not missing, and would be opened.
     Known(&'a [String]),
-    /// All: what is in force stays in force, whatever becomes of interfaces. One that was renamed keeps its program.
-    All,
-    /// All, and those on which the gate cannot be, which keep it off no other one: nobody is there who could do something about it.
+    /// All, and those on which the gate cannot be, which keep it off no other one: nobody asked who could do something about it. What is in force stays in
+    /// force, whatever becomes of interfaces. One that was renamed keeps its program.
     Blocked,
 }
 
@@ -300,7 +299,7 @@ fn targets_of(
         let on = own.and_then(|it| it.device);
         // Not one whose new name is that of another interface of the configuration: it has that one's role.
         let renamed = on.filter(|device| {
-            matches!(tolerance, Tolerance::All | Tolerance::Blocked)
+            matches!(tolerance, Tolerance::Blocked)
                 && wanted.iter().all(|other| other.name != device.name)
         });
         if let Some(device) = named(it.name, devices).or(renamed) {
@@ -342,7 +341,7 @@ fn named<'a>(name: &str, devices: &'a [Device]) -> Option<&'a Device> {
 
 fn tolerates(tolerance: Tolerance<'_>, wanted: Wanted<'_>, renamed: bool) -> bool {
     match tolerance {
-        Tolerance::All | Tolerance::Blocked => true,
+        Tolerance::Blocked => true,
         Tolerance::Known(known) => {
             let is_known = known.iter().any(|name| name == wanted.name);
             !renamed && (wanted.missing == Missing::Wait || is_known)
@@ -357,7 +356,7 @@ fn is_borne(tolerance: Tolerance<'_>, error: &AttachError) -> bool {
         return matches!(tolerance, Tolerance::Blocked);
     };
     match tolerance {
-        Tolerance::All | Tolerance::Blocked => true,
+        Tolerance::Blocked => true,
         Tolerance::Known(known) => known.contains(interface),
     }
 }
@@ -398,12 +397,7 @@ fn target(
         (Some(_), Some(_)) if matches!(tolerance, Tolerance::Blocked) => {}
         (Some(xdp), Some(_)) => check_mode(&name, mode, xdp.mode)?,
         (Some(xdp), _) => {
-            return Err(AttachError::Foreign {
-                interface: name,
-                name: program_name(xdp.program),
-                program: xdp.program,
-                mode: xdp.mode,
-            });
+            return Err(foreign(name, xdp));
         }
         (None, _) => {}
     }
@@ -415,6 +409,16 @@ fn target(
         settled: link.is_some_and(|(pin, _)| *pin == wanted.name && !is_blind),
         blind: link.filter(|_| is_blind).map(|(pin, _)| pin.clone()),
     })
+}
+
+/// The error that somebody's program is on an interface.
+fn foreign(interface: String, AttachedXdp { program, mode }: AttachedXdp) -> AttachError {
+    AttachError::Foreign {
+        interface,
+        name: program_name(program),
+        program,
+        mode,
+    }
 }
 
 /// The name of somebody's program, which takes `CAP_SYS_ADMIN` to learn.
@@ -472,14 +476,16 @@ pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), Att
     if target.linked() {
         return update(program, &target.name, &path);
     }
-    let refused = |error| AttachError::Refused {
-        interface: target.name.clone(),
-        error: Box::new(error),
+    let refused = |error| {
+        taken(target).unwrap_or_else(|| AttachError::Refused {
+            interface: target.name.clone(),
+            error: Box::new(error),
+        })
     };
     let id = match target.mode {
         Mode::Native => program
             .attach_to_if_index(target.index, AyaXdpMode::Driver)
-            .map_err(|error| native(target, error))?,
+            .map_err(|error| taken(target).unwrap_or_else(|| native(target, error)))?,
         Mode::Generic => program
             .attach_to_if_index(target.index, AyaXdpMode::Skb)
             .map_err(refused)?,
@@ -501,6 +507,14 @@ pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), Att
         error: io::Error::other(error),
     })?;
     Ok(())
+}
+
+/// That somebody's program is on the interface now, which had none when it was looked at. Whatever the kernel says then (`EBUSY`, or what becomes of
+/// aya's attempt by netlink), this is why.
+fn taken(target: &Target) -> Option<AttachError> {
+    let devices = devices().ok()?;
+    let device = devices.iter().find(|it| it.index == target.index)?;
+    Some(foreign(target.name.clone(), device.xdp?))
 }
 
 /// Replaces the gate's own program on interfaces that are in another network namespace, which a look at the devices here does not find. A link takes

@@ -1,12 +1,12 @@
 //! What the daemon knows of its own reloads.
 
-use std::path::PathBuf;
+use std::{collections::BTreeMap, path::PathBuf};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, By, Tally};
-use crate::{last_good::Keeping, logging::LogState, marking::Missing};
+use crate::{chore::Chore, last_good::Keeping, logging::LogState, marking::Missing};
 
 /// How the daemon is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +30,9 @@ pub struct Standing {
     /// Why it cannot.
     #[serde(default)]
     pub unswept: Option<String>,
+    /// What else it could not look after when it last tried, and why.
+    #[serde(default)]
+    pub undone: BTreeMap<Chore, String>,
     /// Where metrics cannot be asked for, and why.
     #[serde(default)]
     pub metrics: Vec<String>,

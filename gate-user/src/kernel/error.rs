@@ -4,7 +4,7 @@ use std::{io, path::PathBuf};
 
 use aya::{EbpfError, programs::ProgramError};
 
-use crate::{error::whole, pins::PinsError, sys::MapSpec};
+use crate::{error::whole, memory::Limit, pins::PinsError, sys::MapSpec};
 
 /// Something that the kernel refused.
 #[derive(Debug, thiserror::Error)]
@@ -91,6 +91,9 @@ impl KernelError {
     /// What to do about it.
     #[must_use]
     pub fn hint(&self) -> String {
+        if self.lacks_memory() {
+            return no_memory(Limit::of_this_process().as_ref());
+        }
         match self {
             Self::Object(_) => "the binary is damaged or was built wrongly: build it again with `cargo xtask build`".to_owned(),
             Self::Load(_) | Self::Program(_) => {
@@ -102,9 +105,6 @@ impl KernelError {
             }
             Self::Open { error, .. } if error.kind() == io::ErrorKind::NotFound => {
                 "no gate is loaded here: start it with `gate run --config FILE`".to_owned()
-            }
-            Self::Table { error, .. } if error.raw_os_error() == Some(libc::ENOMEM) => {
-                "the memory limit of the service is too small for two generations: raise MemoryMax".to_owned()
             }
             Self::Pins(error) => error.hint(),
             #[cfg(feature = "log")]
@@ -118,7 +118,42 @@ impl KernelError {
         }
     }
 
+    /// Whether there was no memory for it. The kernel charges maps and programs to the control group of the process that makes them.
+    fn lacks_memory(&self) -> bool {
+        let mut source: Option<&(dyn std::error::Error + 'static)> = match self {
+            Self::Load(error) => Some(&**error),
+            Self::Program(error) => Some(&**error),
+            Self::Table { error, .. } | Self::Map { error, .. } | Self::Open { error, .. } => {
+                Some(error)
+            }
+            _ => None,
+        };
+        while let Some(error) = source {
+            if let Some(error) = error.downcast_ref::<io::Error>()
+                && error.raw_os_error() == Some(libc::ENOMEM)
+            {
+                return true;
+            }
+            source = error.source();
+        }
+        false
+    }
+
     pub(super) fn map(map: &'static str, action: &'static str) -> impl FnOnce(io::Error) -> Self {
         move |error| Self::Map { map, action, error }
+    }
+}
+
+/// What to do where a limit, or nothing but the machine, leaves too little memory.
+fn no_memory(limit: Option<&Limit>) -> String {
+    let room = "a new generation has to fit beside the one in force, which goes on";
+    match limit {
+        Some(limit) => format!(
+            "{limit}; {room}: {} gives it more, then try again",
+            limit.hint()
+        ),
+        None => format!(
+            "no control group limits this process, so the machine lacks memory (`free -m`); {room}"
+        ),
     }
 }

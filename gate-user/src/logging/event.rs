@@ -136,6 +136,10 @@ events! {
     MarksMissing = "marks_missing", Warning;
     /// Skb marks are set again.
     MarksSet = "marks_set", Notice;
+    /// Something that the daemon looks after all the time cannot be looked after.
+    ChoreUndone = "chore_undone", Warning;
+    /// It is looked after again.
+    ChoreDone = "chore_done", Notice;
     /// Sources that are over cannot be deleted.
     RetentionLate = "retention_late", Warning;
     /// Sources that are over are deleted again.

@@ -17,6 +17,7 @@ use super::{Means, kernel, list_devices, ready::Ready, sweep, wall_offset};
 use crate::{
     attach::{self, MarkError, Places, Targets, UnsentError},
     change::Memory,
+    chore::Chore,
     error::Error,
     kernel::{Gate, Loaded, Look, Prepared},
     memory, migrate,
@@ -46,6 +47,8 @@ pub(super) struct InForce {
     pub(super) blind: Vec<String>,
     /// Whether what is over of sources was deleted; the daemon tries it again, and the gate judges meanwhile.
     pub(super) unswept: Result<(), Error>,
+    /// What could not be looked at or tidied up afterwards: it is in force, and nothing of this ends that.
+    pub(super) untidy: Vec<String>,
 }
 
 impl InForce {
@@ -56,7 +59,13 @@ impl InForce {
         let unswept = self.unswept.as_ref().err();
         let unswept = unswept.map(|error| retention::unswept(&error.to_string()));
         let undone = [unsent, marks, unswept].into_iter().flatten();
-        self.blind.iter().cloned().chain(undone).collect()
+        let untidy = self.untidy.iter().cloned();
+        self.blind
+            .iter()
+            .cloned()
+            .chain(undone)
+            .chain(untidy)
+            .collect()
     }
 }
 
@@ -112,8 +121,10 @@ fn load_and_flip(pins: &Pins, means: Means<'_>, ready: &Ready) -> Result<(Gate, 
     migrate::leave(pins)?;
     gate.maps.inherit(&ready.before.inherited.words)?;
     gate.maps.set_wall_offset(wall_offset()?)?;
-    let in_force = flip(pins, means, ready, &mut gate)?;
-    sweep(&gate.maps)?;
+    let mut in_force = flip(pins, means, ready, &mut gate)?;
+    // The daemon tries it again.
+    let unswept = sweep(&gate.maps).map_err(|error| Chore::Flows.undone(&error.to_string()));
+    in_force.untidy.extend(unswept.err());
     Ok((gate, in_force))
 }
 
@@ -157,16 +168,21 @@ fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result
             let (off, removed): (Vec<_>, Vec<_>) = removed
                 .into_iter()
                 .partition(|it| ready.targets.blocked.contains_key(it));
+            let on = ready.targets.found.iter();
+            let on = on.filter(|it| !blocked.contains_key(it.name()));
+            // That it cannot be asked takes nothing back; who has lost the program meanwhile shows in the status, as ever.
+            let modes = list_devices().and_then(|devices| Ok(attach::modes(on, &devices)?));
+            let (modes, untold) = match modes {
+                Ok(modes) => (modes, None),
+                Err(error) => (
+                    BTreeMap::new(),
+                    Some(format!("{error}; `gate status` asks again")),
+                ),
+            };
             Ok(InForce {
                 blind: blind(&ready.targets, &off),
-                modes: attach::modes(
-                    ready
-                        .targets
-                        .found
-                        .iter()
-                        .filter(|it| !blocked.contains_key(it.name())),
-                    &list_devices()?,
-                )?,
+                modes,
+                untidy: untold.into_iter().collect(),
                 blocked,
                 attached,
                 removed,
@@ -246,8 +262,9 @@ impl Flip<'_> {
         }
         attach::replace_elsewhere(self.gate.program()?, &ready.targets, pins)?;
         self.repin_program()?;
-        let removed = attach::detach_others(&ready.targets, &list_devices()?, pins)?;
+        let mut removed = Vec::new();
         if !ready.before.fresh {
+            removed = attach::detach_others(&ready.targets, &list_devices()?, pins)?;
             self.count_unsent();
         }
         self.marks = attach::mark(

@@ -601,17 +601,17 @@ impl Upkeep {
         Ok(true)
     }
 
-    /// What looks after the skb marks, from now on.
-    pub fn marking(&self) -> Result<Marking, Error> {
-        Ok(Marking::new(Tally::of(&self.maps())?))
-    }
-
     /// Has connections looked up where the metadata is lost, and no longer where it arrives; says what became of the marks, once there is
-    /// enough to tell by.
-    pub fn follow_marks(&self, marking: &mut Marking) -> Result<Option<Finding>, Error> {
+    /// enough to tell by. What was counted before the first look says nothing.
+    pub fn follow_marks(&self, marking: &mut Option<Marking>) -> Result<Option<Finding>, Error> {
         let maps = self.maps();
         let why = maps.no_metadata()?;
-        let Some(finding) = marking.look(Tally::of(&maps)?, why) else {
+        let tally = Tally::of(&maps)?;
+        let Some(marking) = marking else {
+            *marking = Some(Marking::new(tally));
+            return Ok(None);
+        };
+        let Some(finding) = marking.look(tally, why) else {
             return Ok(None);
         };
         if let Some(why) = finding.changes(why) {

@@ -254,13 +254,11 @@ impl Ready {
         let devices = list_devices()?;
         let known: Vec<String> = before.interfaces().map(ToOwned::to_owned).collect();
         let tolerance = match order.source {
-            Source::Kept { .. } => Tolerance::All,
-            Source::LastGood(_) => Tolerance::Blocked,
+            Source::Kept { .. } | Source::LastGood(_) => Tolerance::Blocked,
             Source::Named(_) | Source::Again(_) => Tolerance::Known(&known),
         };
         let wanted: Vec<_> = config.wanted().collect();
         let targets = attach::targets(&wanted, &devices, pins, tolerance)?;
-        let is_last_good = matches!(order.source, Source::LastGood(_));
         if let Source::LastGood(copy) = order.source {
             plan.manifest
                 .rolled_back
@@ -286,7 +284,7 @@ impl Ready {
             plan,
             read: Some(Read { text, files }),
             warnings,
-            lenient: is_last_good,
+            lenient: matches!(tolerance, Tolerance::Blocked),
             instead: None,
             targets,
             readers,
@@ -313,6 +311,7 @@ impl Ready {
             marks: _,
             unswept: _,
             blind: _,
+            untidy: _,
         } = in_force;
         let mut change = Change::between(before.manifest.as_ref(), &plan.manifest);
         change.attached = attached;

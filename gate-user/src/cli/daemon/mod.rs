@@ -24,6 +24,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{Args, ValueEnum};
 use gate_user::{
     Error, Exit,
+    chore::Chore,
     control::{By, Reply, Request, Server, Standing},
     last_good::Store,
     load::Source,
@@ -53,6 +54,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 const MARKS: Duration = Duration::from_secs(5);
 /// How often tags that are too old are removed.
 const SWEEP: Duration = Duration::from_hours(1);
+/// How soon that is tried again where it failed.
+const RETRY: Duration = Duration::from_mins(1);
 /// How often sources are deleted that are over: how much later than said they are.
 const SWEEP_SOURCES: Duration = Duration::from_secs(10);
 
@@ -180,7 +183,10 @@ fn look_after(pins: &Pins, arguments: &Arguments) -> anyhow::Result<Exit> {
         .endpoint()
         .listener()
         .context("cannot listen on the control socket")?;
-    say::bypass(&upkeep.follow_bypass()?);
+    // What fails here fails again in the event loop, which has a name for it.
+    if let Ok(found) = upkeep.follow_bypass() {
+        say::bypass(&found);
+    }
     say::start(&running);
     say::waits(running.manifest(), run::pending(pins, running.manifest())?);
     let beat = Beat::default();
@@ -274,7 +280,7 @@ async fn wait(
     let mut hangup = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let mut clock = tokio::time::interval(CLOCK);
     let mut marks = tokio::time::interval(MARKS);
-    let mut marking = upkeep.marking()?;
+    let mut marking = None;
     let mut sweep = tokio::time::interval(SWEEP);
     let mut sweep_sources = tokio::time::interval(SWEEP_SOURCES);
     let mut sweeper = Sweeper::default();
@@ -307,21 +313,27 @@ async fn wait(
             }
             () = desk.stopped() => anyhow::bail!("the thread that reloads ended"),
             _ = clock.tick() => {
-                if upkeep.follow_clock()? {
+                if chore(desk, Chore::Clock, upkeep.follow_clock()) == Some(true) {
                     log(Entry::new(Event::ClockSet, "the clock was set: deadlines follow it"));
                 }
-                say::bypass(&upkeep.follow_bypass()?);
+                if let Some(found) = chore(desk, Chore::Bypass, upkeep.follow_bypass()) {
+                    say::bypass(&found);
+                }
                 say::rehearsal(upkeep.follow_rehearsal(), &mut uncleared);
             }
             _ = marks.tick() => {
-                if let Some(finding) = upkeep.follow_marks(&mut marking)? {
-                    if marking.is_news(finding) {
+                if let Some(Some(finding)) = chore(desk, Chore::Marks, upkeep.follow_marks(&mut marking)) {
+                    if marking.as_mut().is_some_and(|it| it.is_news(finding)) {
                         say::marks(finding);
                     }
                     desk.note_marks(finding);
                 }
             }
-            _ = sweep.tick() => upkeep.sweep()?,
+            _ = sweep.tick() => {
+                if chore(desk, Chore::Flows, upkeep.sweep()).is_none() {
+                    sweep.reset_after(RETRY);
+                }
+            }
             _ = sweep_sources.tick() => {
                 let failure = upkeep.sweep_sources(&mut sweeper).err().map(|error| error.to_string());
                 if desk.note_sweep(failure.clone()) {
@@ -331,6 +343,15 @@ async fn wait(
         }
     }
     Ok(())
+}
+
+/// What came of something that the daemon looks after; nothing if it failed, which ends nothing: it is tried again.
+fn chore<T>(desk: &Desk, chore: Chore, result: Result<T, Error>) -> Option<T> {
+    let failure = result.as_ref().err().map(ToString::to_string);
+    if desk.note_chore(chore, failure.clone()) {
+        say::chore(chore, failure.as_deref());
+    }
+    result.ok()
 }
 
 /// Tells the service manager what it had no room for, and that the daemon lives, as often as its watchdog wants to hear it.

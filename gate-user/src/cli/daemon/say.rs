@@ -10,6 +10,7 @@ use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     bypass::{Bypass, Found, Switched},
+    chore::Chore,
     control::{Attempt, By, Cause, Outcome, Standing},
     generation::Manifest,
     logging::{Destination, Entry, Event, Field, Form, Writer},
@@ -221,6 +222,17 @@ pub(super) fn sweep(failure: Option<&str>) {
             Event::RetentionKept,
             "sources that are over are deleted again",
         ),
+    }
+}
+
+/// Something cannot be looked after any more, or can again.
+pub(super) fn chore(chore: Chore, failure: Option<&str>) {
+    match failure {
+        Some(failure) => {
+            let undone = Entry::new(Event::ChoreUndone, chore.undone(failure));
+            log(undone.text(Field::Reason, failure));
+        }
+        None => words(Event::ChoreDone, chore.done_again()),
     }
 }
 

@@ -121,6 +121,7 @@ impl Daemon {
             unseen,
             swept_at,
             unswept,
+            undone,
             metrics,
             log,
             last_good,
@@ -132,6 +133,7 @@ impl Daemon {
         problems.extend(metrics);
         problems.extend(log.as_ref().and_then(LogState::problem));
         problems.extend(unswept.as_deref().map(retention::unswept));
+        problems.extend(undone.iter().map(|(chore, failure)| chore.undone(failure)));
         if let Some(Keeping {
             problem, instead, ..
         }) = &last_good
@@ -199,7 +201,7 @@ pub(crate) fn word(outcome: &Outcome) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::logging::Form;
+    use crate::{chore::Chore, logging::Form};
 
     #[test]
     fn sources_that_cannot_be_deleted_are_a_problem() {
@@ -239,6 +241,23 @@ mod tests {
         Daemon::of(standing(&blocked), &mut problems);
         assert!(
             matches!(&problems[..], [one] if one.starts_with("the log (/run/systemd/journal/socket) takes no lines since 1970-")),
+            "{problems:?}"
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_looked_after_is_a_problem() {
+        let mut problems = Vec::new();
+        let standing = Standing {
+            undone: Chore::ALL.map(|it| (it, "EPERM".to_owned())).into(),
+            ..Standing::default()
+        };
+        // As it comes over the control socket.
+        let text = serde_json::to_string(&standing).unwrap();
+        Daemon::of(serde_json::from_str(&text).unwrap(), &mut problems);
+        assert_eq!(problems.len(), Chore::ALL.len(), "{problems:?}");
+        assert!(
+            problems.iter().all(|it| it.contains("EPERM")),
             "{problems:?}"
         );
     }

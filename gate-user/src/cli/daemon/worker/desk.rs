@@ -10,6 +10,7 @@ use std::{
 };
 
 use gate_user::{
+    chore::Chore,
     control::{Attempt, By, Standing},
     generation::Prefix,
     marking::Finding,
@@ -124,6 +125,16 @@ impl Desk {
         let news = standing.unswept != failure;
         standing.unswept = failure;
         news
+    }
+
+    /// Notes whether something was looked after; whether that is another word than the last one.
+    pub(in super::super) fn note_chore(&self, chore: Chore, failure: Option<String>) -> bool {
+        let mut standing = locked(&self.standing);
+        let before = match failure.clone() {
+            Some(failure) => standing.undone.insert(chore, failure),
+            None => standing.undone.remove(&chore),
+        };
+        before != failure
     }
 
     /// Takes no more reloads: the worker ends once it is done.
