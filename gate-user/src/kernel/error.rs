@@ -126,7 +126,15 @@ impl KernelError {
             Self::Table { error, .. } | Self::Map { error, .. } | Self::Open { error, .. } => {
                 Some(error)
             }
-            _ => None,
+            Self::Object(_)
+            | Self::Incompatible { .. }
+            | Self::TestRun { .. }
+            | Self::Note { .. }
+            | Self::Pins(_)
+            | Self::Manifest(_)
+            | Self::SourceMap(_) => None,
+            #[cfg(feature = "log")]
+            Self::Log(_) => None,
         };
         while let Some(error) = source {
             if let Some(error) = error.downcast_ref::<io::Error>()

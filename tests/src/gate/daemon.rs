@@ -83,6 +83,16 @@ impl Daemon {
         }
     }
 
+    /// Waits until it ends by itself; nothing if it does not, soon.
+    pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
+        let mut ended = None;
+        interrupt::wait_until(END, || {
+            ended = self.child.try_wait().ok().flatten();
+            ended.is_some()
+        })?;
+        Ok(ended)
+    }
+
     /// Its process id.
     #[must_use]
     pub fn id(&self) -> u32 {

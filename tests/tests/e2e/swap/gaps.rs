@@ -2,7 +2,7 @@
 //!
 //! The control has the same flood and the same count: a program that is away for a millisecond shows.
 
-use std::{process::Command, time::Duration};
+use std::{os::unix::process::ExitStatusExt as _, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
@@ -13,9 +13,11 @@ use gate_tests::{
     pin,
 };
 use libtest_mimic::Trial;
+use nix::sys::signal::Signal;
 
 use super::{
     ACCESS, Account, LIMIT, Scene, Side,
+    jail::{self, Jail},
     torrent::{self, MEET, Rate, Torrent},
 };
 use crate::bench::{Bench, Found};
@@ -45,6 +47,11 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         trial("another_interface_goes_down_and_up", bounced),
         trial("interfaces_that_come_and_go", come_and_go),
         trial("a_daemon_out_of_memory", starved),
+        jail::ignored_without(trial("a_limit_too_small_for_two_generations", limited)),
+        jail::ignored_without(trial(
+            "a_daemon_that_the_kernel_kills_for_memory",
+            killed_for_memory,
+        )),
     ]
 }
 
@@ -265,4 +272,100 @@ fn starved(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     );
     daemon.kill()?;
     start(scene, &config)
+}
+
+/// The maps of another generation do not fit into the control group of the daemon: it says which one does not, how large it is, and who limits it;
+/// nothing of it is left, and once there is room the same reload works.
+fn limited(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
+    let bench = scene.bench;
+    take(scene)?.kill()?;
+    let jail = Jail::new(&bench.lab)?;
+    let small = Side::Refuse.config(bench)?;
+    let mut large = small.clone();
+    large.databases = vec![bench.tools.real.path().to_owned()];
+    let path = large.write(&bench.lab, "gate.toml")?;
+    let mut command = bench.gate().command(&["run", "--force", "--config"]);
+    command.arg(path);
+    // Its own memory stays with it: what the next reload needs of that it has, and only maps are to be had anew.
+    let whole =
+        "glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296:glibc.malloc.arena_max=1";
+    command.env("GLIBC_TUNABLES", whole);
+    jail.contain(&mut command)?;
+    let mut daemon = Daemon::start(command)?;
+    let reload = |config: &Config| {
+        config.write(&bench.lab, "gate.toml")?;
+        bench.gate().output(&["reload", "--force"])
+    };
+    for config in [&small, &large, &small] {
+        let output = reload(config)?;
+        ensure!(output.code() == Some(0), "{output:?}");
+    }
+    let before = (
+        pin::list(bench.lab.pins())?,
+        bench.gate().counters()?.generation,
+    );
+    let maps = jail::maps(&daemon)?;
+    jail.leave(4 << 20)?;
+    for _ in 0..2 {
+        let output = reload(&large)?;
+        ensure!(daemon.outcome()?.is_none(), "it ended: {}", daemon.said());
+        let told = output.stdout.clone() + &output.stderr;
+        let says = |it: &str| told.contains(it);
+        ensure!(
+            output.code() == Some(1)
+                && says("the table countries of ")
+                && says(" bytes cannot be made")
+                && says(&jail.name())
+                && says("gives it more"),
+            "{output:?}"
+        );
+        flooded.meet()?;
+        let after = (
+            pin::list(bench.lab.pins())?,
+            bench.gate().counters()?.generation,
+        );
+        ensure!(after == before, "{before:?} became {after:?}");
+        ensure!(jail::maps(&daemon)? == maps, "maps are left in the daemon");
+    }
+    jail.leave(1 << 30)?;
+    let output = reload(&large)?;
+    ensure!(output.code() == Some(0), "with more memory: {output:?}");
+    flooded.meet()?;
+    daemon.kill()?;
+    start(scene, &large)
+}
+
+/// It is over its limit in the middle of a reload.
+fn killed_for_memory(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
+    let bench = scene.bench;
+    take(scene)?.kill()?;
+    let jail = Jail::new(&bench.lab)?;
+    let mut config = Side::Refuse.config(bench)?;
+    let path = config.write(&bench.lab, "gate.toml")?;
+    let mut command = bench.gate().command(&["run", "--config"]);
+    command.arg(path);
+    jail.contain(&mut command)?;
+    let mut daemon = Daemon::start(command)?;
+    let before = bench.gate().counters()?.generation;
+    jail.leave(4 << 20)?;
+    config.databases = vec![bench.tools.real.path().to_owned()];
+    config.write(&bench.lab, "gate.toml")?;
+    let reload = bench.gate().output(&["reload", "--force"])?;
+    ensure!(reload.code() != Some(0), "{reload:?}");
+    let ended = daemon.ended()?;
+    ensure!(
+        ended.is_some_and(|it| it.signal() == Some(Signal::SIGKILL as i32)),
+        "the kernel did not kill it: {ended:?}, {}",
+        daemon.said()
+    );
+    flooded.meet()?;
+    let generation = bench.gate().counters()?.generation;
+    ensure!(
+        generation == before,
+        "generation {generation:?} is in force, {before:?} was"
+    );
+    start(scene, &Side::Refuse.config(bench)?)?;
+    let said = scene.daemon.as_ref().map(Daemon::said).unwrap_or_default();
+    ensure!(said.contains("adopted"), "{said}");
+    flooded.meet()
 }

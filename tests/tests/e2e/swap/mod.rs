@@ -6,6 +6,7 @@
 
 mod account;
 mod gaps;
+mod jail;
 mod migration;
 mod sides;
 mod steps;
