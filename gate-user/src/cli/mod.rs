@@ -437,7 +437,7 @@ const fn style(format: Format) -> Style {
     }
 }
 
-fn planned(config: &std::path::Path) -> Result<View, Error> {
+fn planned(config: &Path) -> Result<View, Error> {
     let mut progress = Progress::new();
     let loaded = load::load(
         load::Source::Named(config),
