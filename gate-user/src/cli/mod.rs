@@ -8,7 +8,12 @@ mod geoip;
 mod rehearse;
 mod replay;
 
-use std::{io::Write as _, net::IpAddr, ops::RangeInclusive, path::PathBuf};
+use std::{
+    io::Write as _,
+    net::IpAddr,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::{ArgGroup, CommandFactory as _, Parser, Subcommand, ValueEnum, error::ErrorKind};
@@ -249,6 +254,16 @@ enum Switch {
     Off,
 }
 
+/// The rules of a configuration; without one, what takes them away.
+fn boot_rules(pins: &Pins, config: Option<&Path>, format: Format) -> anyhow::Result<Exit> {
+    if let Some(config) = config {
+        return show(&boot::boot_rules(config)?, format);
+    }
+    let end = boot::boot_end(pins)?;
+    show(&end, format)?;
+    Ok(end.exit())
+}
+
 /// Runs the command.
 pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
     let Cli {
@@ -334,15 +349,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             show(&doctor, format)?;
             Ok(doctor.exit())
         }
-        Command::BootRules {
-            config: Some(config),
-            ..
-        } => show(&boot::boot_rules(&config)?, format),
-        Command::BootRules { config: None, .. } => {
-            let end = boot::boot_end(&pins)?;
-            show(&end, format)?;
-            Ok(end.exit())
-        }
+        Command::BootRules { config, .. } => boot_rules(&pins, config.as_deref(), format),
         Command::Rehearse(arguments) => show(&arguments.rehearse(&pins)?, format),
         Command::Flow {
             source,
@@ -428,7 +435,7 @@ const fn style(format: Format) -> Style {
     }
 }
 
-fn planned(config: &std::path::Path) -> Result<View, Error> {
+fn planned(config: &Path) -> Result<View, Error> {
     let mut progress = Progress::new();
     let loaded = load::load(
         load::Source::Named(config),

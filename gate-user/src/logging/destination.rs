@@ -17,6 +17,9 @@ pub const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Where syslog daemons listen on this machine.
 pub const SYSLOG: &str = "/dev/log";
 
+/// What takes a line, and returns once that is written.
+type Out = Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>;
+
 /// How soon a write is tried again that would have had to wait.
 const PAUSE: Duration = Duration::from_millis(100);
 
@@ -40,7 +43,7 @@ impl Display for Destination {
 
 impl Destination {
     /// What writes there, and waits until it is read.
-    pub(super) fn open(&self) -> io::Result<Box<dyn FnMut(&[u8]) -> io::Result<()> + Send>> {
+    pub(super) fn open(&self) -> io::Result<Out> {
         match self {
             Self::Stderr => Ok(Box::new(write)),
             Self::Socket(path) => {

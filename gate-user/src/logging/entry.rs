@@ -1,6 +1,6 @@
 //! One line of the log.
 
-use std::fmt::{self, Display};
+use std::fmt::{self, Display, Write as _};
 
 use jiff::Timestamp;
 
@@ -85,7 +85,7 @@ fn within(mut text: String) -> String {
         let end = text.floor_char_boundary(LENGTH);
         let more = text.len() - end;
         text.truncate(end);
-        text.push_str(&format!(" [and {more} bytes]"));
+        let _ = write!(text, " [and {more} bytes]");
     }
     text
 }

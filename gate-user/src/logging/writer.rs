@@ -291,7 +291,7 @@ mod tests {
         );
         writer.write(entry(3000));
         assert_eq!(written.recv().unwrap(), "gate: 3000\n");
-        assert!(writer.close(Duration::from_secs(60)));
+        assert!(writer.close(Duration::from_mins(1)));
         let state = writer.state();
         assert_eq!((state.lost, state.problem()), (6, None));
     }
@@ -307,7 +307,7 @@ mod tests {
         assert_eq!(writer.state().cause.unwrap(), "entity not found");
         drop(reads);
         assert_eq!(written.recv().unwrap(), "gate: 1\n");
-        assert!(writer.close(Duration::from_secs(60)));
+        assert!(writer.close(Duration::from_mins(1)));
         assert_eq!(writer.state().problem(), None);
     }
 
@@ -320,6 +320,6 @@ mod tests {
         reads.send(Err(io::ErrorKind::NotFound.into())).unwrap();
         writer.write(entry(1));
         // Not even as long as it takes to try again.
-        assert!(!writer.close(Duration::from_secs(600)));
+        assert!(!writer.close(Duration::from_mins(10)));
     }
 }

@@ -343,15 +343,14 @@ fn fields(mut datagram: &[u8]) -> Result<BTreeMap<String, String>> {
             .context("no end of a line")?;
         let (line, rest) = datagram.split_at(end);
         let rest = &rest[1..];
-        let (name, value, rest) = match line.iter().position(|it| *it == b'=') {
-            Some(at) => (&line[..at], &line[at + 1..], rest),
-            None => {
-                let (length, rest) = rest.split_first_chunk::<8>().context("no length")?;
-                let length = usize::try_from(u64::from_le_bytes(*length))?;
-                let (value, rest) = rest.split_at_checked(length).context("too short")?;
-                ensure!(rest.first() == Some(&b'\n'), "no end of a value");
-                (line, value, &rest[1..])
-            }
+        let (name, value, rest) = if let Some(at) = line.iter().position(|it| *it == b'=') {
+            (&line[..at], &line[at + 1..], rest)
+        } else {
+            let (length, rest) = rest.split_first_chunk::<8>().context("no length")?;
+            let length = usize::try_from(u64::from_le_bytes(*length))?;
+            let (value, rest) = rest.split_at_checked(length).context("too short")?;
+            ensure!(rest.first() == Some(&b'\n'), "no end of a value");
+            (line, value, &rest[1..])
         };
         let (name, value) = (std::str::from_utf8(name)?, std::str::from_utf8(value)?);
         ensure!(
