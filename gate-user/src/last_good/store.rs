@@ -143,11 +143,12 @@ impl Store {
             remove(&directory)?;
         }
         copied?;
+        // In this order, whoever is killed in between leaves a copy that can be used: the last one may be of what was rolled back.
+        self.link(LAST_GOOD, &directory)?;
         // Nobody goes back to what is damaged.
         if let Some(last) = last.filter(|_| !damaged) {
             self.link(BEFORE, &last)?;
         }
-        self.link(LAST_GOOD, &directory)?;
         self.remove_others()
     }
 
