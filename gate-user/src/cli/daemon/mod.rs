@@ -348,7 +348,7 @@ async fn wait(
 /// What came of something that the daemon looks after; nothing if it failed, which ends nothing: it is tried again.
 fn chore<T>(desk: &Desk, chore: Chore, result: Result<T, Error>) -> Option<T> {
     let failure = result.as_ref().err().map(ToString::to_string);
-    if desk.note_chore(chore, failure.clone()) {
+    if desk.note_chore(chore, failure.as_deref()) {
         say::chore(chore, failure.as_deref());
     }
     result.ok()

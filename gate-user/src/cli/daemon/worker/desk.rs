@@ -128,13 +128,13 @@ impl Desk {
     }
 
     /// Notes whether something was looked after; whether that is another word than the last one.
-    pub(in super::super) fn note_chore(&self, chore: Chore, failure: Option<String>) -> bool {
+    pub(in super::super) fn note_chore(&self, chore: Chore, failure: Option<&str>) -> bool {
         let mut standing = locked(&self.standing);
-        let before = match failure.clone() {
-            Some(failure) => standing.undone.insert(chore, failure),
+        let before = match failure {
+            Some(failure) => standing.undone.insert(chore, failure.to_owned()),
             None => standing.undone.remove(&chore),
         };
-        before != failure
+        before.as_deref() != failure
     }
 
     /// Takes no more reloads: the worker ends once it is done.
