@@ -369,7 +369,12 @@ fn refuse_unfit(format: Format, command: &Command) {
         Format::Csv | Format::Ndjson if !matches!(command, Command::Counters(_)) => {
             "only `gate counters` has the formats csv and ndjson"
         }
-        _ => return,
+        Format::Text
+        | Format::Json
+        | Format::Ndjson
+        | Format::Csv
+        | Format::Markdown
+        | Format::Html => return,
     };
     Cli::command()
         .error(ErrorKind::InvalidValue, message)

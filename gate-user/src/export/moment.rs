@@ -63,9 +63,10 @@ impl<'a> Reader<'a> {
         let (instant, at) = (std::time::Instant::now(), Timestamp::now());
         let mut rows = Vec::new();
         for kind in self.kinds {
-            match kind {
-                Kind::Sources => rows.extend(self.sources(&counters, at)?),
-                kind => objects(&counters, *kind, &mut rows),
+            if *kind == Kind::Sources {
+                rows.extend(self.sources(&counters, at)?);
+            } else {
+                objects(&counters, *kind, &mut rows);
             }
         }
         let sources = &counters.sources;

@@ -146,8 +146,7 @@ impl Wanted {
                 .iter()
                 .filter(|it| it.kind == Some(kind) && self.takes(it));
             // What no source is known of comes last, and is none of the first.
-            let (rest, mut found): (Vec<Row>, Vec<Row>) =
-                of_kind.cloned().partition(|it| it.is_rest());
+            let (rest, mut found): (Vec<Row>, Vec<Row>) = of_kind.cloned().partition(Row::is_rest);
             self.order(&mut found);
             if let Some(top) = self.top {
                 left_out += found.len().saturating_sub(top);

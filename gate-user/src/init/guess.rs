@@ -218,12 +218,12 @@ mod tests {
         let names = |of: &[Interface]| of.iter().map(|it| it.name.clone()).collect::<Vec<_>>();
         assert_eq!(names(&guess.uplinks), ["eth0", "eth5"]);
         assert_eq!(names(&guess.access), ["eth1", "bond0", "eth4"]);
-        let routed: Vec<String> = guess.access[0]
+        let behind: Vec<String> = guess.access[0]
             .routed
             .iter()
             .map(ToString::to_string)
             .collect();
-        assert_eq!(routed, ["100.64.0.0/10", "10.20.0.0/16"]);
+        assert_eq!(behind, ["100.64.0.0/10", "10.20.0.0/16"]);
         let skipped: Vec<&str> = guess.skipped.iter().map(|it| it.0.as_str()).collect();
         assert_eq!(skipped, ["lo", "eth2", "docker0", "wg0", "eth3", "eth6"]);
         assert_eq!(guess.skipped[4].1, "is a port of bond0");

@@ -17,7 +17,10 @@ use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 use serde_json::Value;
 
-use crate::bench::{Bench, Found};
+use crate::{
+    bench::{Bench, Found},
+    disk::Disk,
+};
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     vec![
@@ -30,6 +33,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("exempt::wins_over_the_same_prefix_of_a_pool", same_prefix),
         found.lab_trial("exempt::of_two_at_once_none_is_lost", at_once),
         found.lab_trial("exempt::what_is_wrong_changes_nothing", wrong),
+        found.lab_trial("exempt::on_a_full_disk_the_file_stays_whole", full),
     ]
     .into_iter()
     .chain(meets::trials(found))
@@ -427,4 +431,37 @@ fn wrong(bench: &Bench<'_>) -> Result<()> {
     }
     ensure!(generation(bench)? == before, "another generation");
     Ok(())
+}
+
+/// The file is on a disk without room: neither a new line nor one less is written, and the gate goes on by those that are there.
+fn full(bench: &Bench<'_>) -> Result<()> {
+    let disk = Disk::new(bench.lab.scratch())?;
+    let file = disk.path().join("exemptions");
+    fs::write(&file, "# customers\n")?;
+    let mut config = bench.config()?;
+    config.tables = "[exemptions]\nfile = \"disk/exemptions\"\n";
+    let daemon = bench.run(&config)?;
+    add(bench, &["--ticket", "NOC-1"])?;
+    bench.open(Who::Subscriber, Who::OtherMail, 25)?;
+    let before = fs::read(&file)?;
+    let names = disk.names()?;
+    disk.fill()?;
+    for arguments in [["add", "100.64.0.3"], ["del", SUBSCRIBER[0]]] {
+        let refused = exempt(bench, &arguments)?;
+        ensure!(
+            refused.code() == Some(1)
+                && refused.stderr.contains("No space left")
+                && refused.stderr.contains("hint:"),
+            "{arguments:?}: {refused:?}"
+        );
+        ensure!(fs::read(&file)? == before, "it is another file");
+    }
+    bench.open(Who::Subscriber, Who::OtherMail, 25)?;
+    bench.refused(Who::Neighbour, Who::OtherMail, 25)?;
+    disk.empty()?;
+    ensure!(disk.names()? == names, "left behind: {:?}", disk.names()?);
+    delete(bench)?;
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    daemon.terminate()?;
+    bench.gate().detach().map(drop)
 }
