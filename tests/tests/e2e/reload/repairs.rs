@@ -37,6 +37,10 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
             again,
         ),
         found.lab_trial(
+            "reload::data_goes_on_without_an_interface_that_is_taken",
+            occupied,
+        ),
+        found.lab_trial(
             "reload::what_comes_after_a_reload_undoes_nothing",
             afterwards,
         ),
@@ -166,25 +170,12 @@ fn upkeep(bench: &Bench<'_>) -> Result<()> {
 
 fn again(bench: &Bench<'_>) -> Result<()> {
     let (daemon, path, _) = with_list(bench, &lists::list(3, &[]))?;
-    let name = Who::Neighbour.interface();
-    // Somebody else is on an interface that was made anew, before the gate gets there.
-    daemon.signal(Signal::SIGSTOP)?;
-    bench.lab.unplug(Who::Neighbour)?;
-    bench.lab.plug(Who::Neighbour)?;
-    let theirs = pin::passing_program()?;
-    let theirs = bench
-        .lab
-        .router()
-        .run(|| pin::attach(&theirs, if_nametoindex(name)?))??;
-    refused_data(
-        bench,
-        &daemon,
-        &format!("{name}: another XDP program"),
-        || {
-            fs::write(&path, lists::list(3, &lists::SUBSCRIBER))?;
-            daemon.signal(Signal::SIGCONT)
-        },
-    )?;
+    // Somebody else's pin among those of the gate.
+    let theirs = bench.lab.pins().join("theirs");
+    pin::pin(&pin::tiny_map()?, &theirs)?;
+    refused_data(bench, &daemon, theirs.to_str().context("no text")?, || {
+        Ok(fs::write(&path, lists::list(3, &lists::SUBSCRIBER))?)
+    })?;
     // Another attempt, of which there is nothing new to tell.
     let last = || -> Result<_> { Ok(bench.gate().status()?.1.daemon.last_reload.map(|it| it.at)) };
     let first = last()?;
@@ -196,10 +187,52 @@ fn again(bench: &Bench<'_>) -> Result<()> {
         "told more than once: {}",
         daemon.said()
     );
-    drop(theirs);
+    fs::remove_file(&theirs)?;
     until(bench, "the data in force", |_| {
         bench.open(Who::Subscriber, Who::OtherMail, 25).is_ok()
     })?;
+    well(bench)
+}
+
+/// Nobody asked, so that nobody is there who could do something about it: the others get the data. Who asks is told.
+fn occupied(bench: &Bench<'_>) -> Result<()> {
+    let (daemon, path, _) = with_list(bench, &lists::list(3, &[]))?;
+    let name = Who::Neighbour.interface();
+    // Somebody else is on an interface that was made anew, before the gate gets there.
+    daemon.signal(Signal::SIGSTOP)?;
+    bench.lab.unplug(Who::Neighbour)?;
+    bench.lab.plug(Who::Neighbour)?;
+    let theirs = pin::passing_program()?;
+    let theirs = bench
+        .lab
+        .router()
+        .run(|| pin::attach(&theirs, if_nametoindex(name)?))??;
+    fs::write(&path, lists::list(3, &lists::SUBSCRIBER))?;
+    daemon.signal(Signal::SIGCONT)?;
+    until(bench, "the data in force", |_| {
+        bench.open(Who::Subscriber, Who::OtherMail, 25).is_ok()
+    })?;
+    let (code, status) = bench.gate().status()?;
+    let foreign = format!("{name}: another XDP program");
+    ensure!(
+        code == Some(3)
+            && status.state == "open"
+            && status.problems.iter().any(|it| it.starts_with(name))
+            && status.daemon.refused.is_empty(),
+        "{status:?}"
+    );
+    ensure!(daemon.said().contains(&foreign), "{}", daemon.said());
+    let reload = bench.gate().output(&["reload"])?;
+    let told = reload.stdout.clone() + &reload.stderr;
+    ensure!(
+        reload.code() == Some(1) && told.contains(&foreign) && told.contains("hint:"),
+        "who asks is not told: {reload:?}"
+    );
+    drop(theirs);
+    until(bench, "well", |status| {
+        status.interfaces.iter().all(|it| it.state == "attached")
+    })?;
+    bench.gate().text(&["reload"])?;
     well(bench)
 }
 
