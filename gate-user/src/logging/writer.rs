@@ -14,8 +14,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{Destination, Entry, Event, Field, Form};
 
-/// How many lines wait at most.
-const QUEUE: usize = 1024;
+/// How many lines wait at most: more than a reload says at once of hundreds of pools and lists.
+const QUEUE: usize = 2048;
 /// How long it takes until somebody who does not read is a problem.
 const PATIENCE: SignedDuration = SignedDuration::from_secs(2);
 /// How soon a line is tried again that could not be written.
@@ -277,7 +277,7 @@ mod tests {
         while writer.locked().queue.len() == QUEUE {
             thread::yield_now();
         }
-        writer.write(entry(2000));
+        writer.write(entry(QUEUE + 6));
         assert_eq!(writer.state().lost, 6);
         drop(reads);
         let lines: Vec<_> = (1..=QUEUE + 1).map(|_| written.recv().unwrap()).collect();
@@ -289,8 +289,8 @@ mod tests {
             "{}",
             lines[QUEUE]
         );
-        writer.write(entry(3000));
-        assert_eq!(written.recv().unwrap(), "gate: 3000\n");
+        writer.write(entry(0));
+        assert_eq!(written.recv().unwrap(), "gate: 0\n");
         assert!(writer.close(Duration::from_mins(1)));
         let state = writer.state();
         assert_eq!((state.lost, state.problem()), (6, None));

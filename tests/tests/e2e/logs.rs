@@ -43,7 +43,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 /// The longest that anything here may take.
 const LIMIT: Duration = Duration::from_mins(1);
 /// More pools than lines wait in the daemon's queue.
-const MANY: u16 = 1100;
+const MANY: u16 = 2200;
 /// More pools than a socket has room for lines.
 const SOME: u16 = 600;
 
