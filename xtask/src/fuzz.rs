@@ -124,8 +124,9 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
         .arg("--target-dir")
         .arg(&target)
         .env("RUSTC_BOOTSTRAP", "1")
-        // It takes longer than the fuzzing gains by it.
+        // Both take longer than the fuzzing gains by them.
         .env("CARGO_PROFILE_RELEASE_LTO", "off")
+        .env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1")
         .current_dir(&workspace.root);
     command::run(&mut fuzz)?;
     Ok(target.join(triple).join("release"))
