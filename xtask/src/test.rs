@@ -23,7 +23,7 @@ const CAPTURES: &str = "GATE_CAPTURES";
 const ANOTHER: &str = "GATE_ANOTHER";
 
 /// For how many seconds each fuzzing target runs.
-const SMOKE: u32 = 20;
+const SMOKE: u32 = 10;
 
 /// Sets up, builds, and runs all tests, the privileged ones as root
 #[derive(clap::Args)]
