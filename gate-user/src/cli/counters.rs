@@ -2,7 +2,11 @@
 
 use std::io;
 
-use clap::{CommandFactory as _, ValueEnum, error::ErrorKind};
+use clap::{
+    CommandFactory as _,
+    builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
+    error::ErrorKind,
+};
 use gate_common::Verdict;
 use gate_user::{
     Exit,
@@ -23,8 +27,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "PREFIX", conflicts_with_all = ["by", "pool", "class", "country", "verdict", "prefix", "interface", "sort", "top", "interval"])]
     forget: Option<IpNet>,
     /// What rows are about, several times or with commas [default: sources; with --interface, interfaces]
-    #[arg(long, value_name = "KIND", value_enum, value_delimiter = ',')]
-    by: Vec<By>,
+    #[arg(long, value_name = "KIND", value_parser = kinds(), value_delimiter = ',')]
+    by: Vec<Kind>,
     /// Only rows of this pool
     #[arg(long, value_name = "NAME")]
     pool: Option<String>,
@@ -35,8 +39,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "CODE", value_parser = country, allow_hyphen_values = true)]
     country: Option<String>,
     /// Only rows with packets of this verdict
-    #[arg(long, value_enum)]
-    verdict: Option<VerdictName>,
+    #[arg(long, value_parser = verdicts())]
+    verdict: Option<&'static str>,
     /// Only sources, prefixes and relays in this prefix
     #[arg(long, value_name = "PREFIX")]
     prefix: Option<IpNet>,
@@ -44,8 +48,8 @@ pub(super) struct Arguments {
     #[arg(long, value_name = "NAME")]
     interface: Option<String>,
     /// What comes first: the largest, but for names [default: packets]
-    #[arg(long, value_enum)]
-    sort: Option<Order>,
+    #[arg(long, value_parser = orders())]
+    sort: Option<Sort>,
     /// So many rows of each kind
     #[arg(long, value_name = "COUNT")]
     top: Option<usize>,
@@ -57,57 +61,28 @@ pub(super) struct Arguments {
     count: Option<u64>,
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum By {
-    /// Every packet that was judged
-    All,
-    /// Reasons of verdicts
-    Reasons,
-    /// Interfaces
-    Interfaces,
-    /// Pools
-    Pools,
-    /// Prefixes that stand in the configuration itself
-    Prefixes,
-    /// Relays
-    Relays,
-    /// Classes
-    Classes,
-    /// Countries of tagged connections
-    Countries,
-    /// What came of showing tags
-    Shown,
-    /// What came of answers
-    Answers,
-    /// Answers that failed to leave, by interface
-    Unsent,
-    /// What limits said
-    Limits,
-    /// Single sources
-    Sources,
+fn kinds() -> impl TypedValueParser<Value = Kind> {
+    let all = Kind::ALL.iter().map(|(kind, meaning)| {
+        let meaning = meaning.trim_start().trim_end_matches('.');
+        PossibleValue::new(kind.name()).help(meaning)
+    });
+    PossibleValuesParser::new(all).try_map(|word| {
+        let mut all = Kind::ALL.iter().map(|(kind, _)| *kind);
+        all.find(|it| it.name() == word).ok_or("is no kind of rows")
+    })
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-enum VerdictName {
-    Passed,
-    Refused,
-    Observed,
-    Tagged,
-    Unparsed,
+fn verdicts() -> impl TypedValueParser<Value = &'static str> {
+    let names = || Verdict::ALL.iter().map(|it| it.name());
+    PossibleValuesParser::new(names())
+        .try_map(move |word| names().find(|it| *it == word).ok_or("is no verdict"))
 }
 
-#[derive(Clone, Copy, Debug, ValueEnum)]
-#[value(rename_all = "snake_case")]
-enum Order {
-    Packets,
-    Passed,
-    Refused,
-    Observed,
-    Tagged,
-    Unparsed,
-    OverLimit,
-    LastSeen,
-    Name,
+fn orders() -> impl TypedValueParser<Value = Sort> {
+    PossibleValuesParser::new(Sort::all().map(|(name, _)| name)).try_map(|word| {
+        let found = Sort::all().find(|(name, _)| *name == word);
+        found.map(|(_, sort)| sort).ok_or("is no order")
+    })
 }
 
 impl Arguments {
@@ -167,66 +142,17 @@ impl Arguments {
 
     fn wanted(self) -> Wanted {
         Wanted {
-            kinds: self.by.into_iter().map(By::kind).collect(),
+            kinds: self.by.into_iter().collect(),
             pool: self.pool,
             class: self.class,
             country: self.country,
-            verdict: self.verdict.map(VerdictName::name),
+            verdict: self.verdict,
             prefix: self.prefix,
             interface: self.interface,
-            sort: self.sort.map(Order::sort).unwrap_or_default(),
+            sort: self.sort.unwrap_or_default(),
             top: self.top,
             interval: self.interval.map(|Span(length)| length),
             count: self.count,
-        }
-    }
-}
-
-impl By {
-    const fn kind(self) -> Kind {
-        match self {
-            Self::All => Kind::All,
-            Self::Reasons => Kind::Reasons,
-            Self::Interfaces => Kind::Interfaces,
-            Self::Pools => Kind::Pools,
-            Self::Prefixes => Kind::Prefixes,
-            Self::Relays => Kind::Relays,
-            Self::Classes => Kind::Classes,
-            Self::Countries => Kind::Countries,
-            Self::Shown => Kind::Shown,
-            Self::Answers => Kind::Answers,
-            Self::Unsent => Kind::Unsent,
-            Self::Limits => Kind::Limits,
-            Self::Sources => Kind::Sources,
-        }
-    }
-}
-
-impl VerdictName {
-    fn name(self) -> &'static str {
-        match self {
-            Self::Passed => Verdict::Passed,
-            Self::Refused => Verdict::Refused,
-            Self::Observed => Verdict::Observed,
-            Self::Tagged => Verdict::Tagged,
-            Self::Unparsed => Verdict::Unparsed,
-        }
-        .name()
-    }
-}
-
-impl Order {
-    const fn sort(self) -> Sort {
-        match self {
-            Self::Packets => Sort::Packets,
-            Self::Passed => Sort::Verdict(0),
-            Self::Refused => Sort::Verdict(1),
-            Self::Observed => Sort::Verdict(2),
-            Self::Tagged => Sort::Verdict(3),
-            Self::Unparsed => Sort::Verdict(4),
-            Self::OverLimit => Sort::OverLimit,
-            Self::LastSeen => Sort::LastSeen,
-            Self::Name => Sort::Name,
         }
     }
 }

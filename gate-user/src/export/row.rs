@@ -1,81 +1,64 @@
 //! What a row of an export is: one object or source, and its packets.
 
+use gate_common::Verdict;
 use jiff::Timestamp;
 use serde::{Serialize, Serializer};
 
 use crate::report::Verdicts;
 
-/// What rows are about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// Every packet that was judged.
-    All,
-    /// By reason.
-    Reasons,
-    /// By interface.
-    Interfaces,
-    /// By pool.
-    Pools,
-    /// By prefix that stands in the configuration itself.
-    Prefixes,
-    /// By relay.
-    Relays,
-    /// By class.
-    Classes,
-    /// By country of the source.
-    Countries,
-    /// What came of showing tags.
-    Shown,
-    /// What came of answers.
-    Answers,
-    /// Answers that failed to leave, by interface.
-    Unsent,
-    /// What limits said.
-    Limits,
-    /// By source.
-    Sources,
-    /// Something that there is to know about the rows.
-    Note,
+macro_rules! kinds {
+    ($($(#[doc = $meaning:literal])+ $variant:ident = $word:literal;)+) => {
+        /// What rows are about.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum Kind {
+            $($(#[doc = $meaning])+ $variant,)+
+            /// Something that there is to know about the rows.
+            Note,
+        }
+
+        impl Kind {
+            /// Those that can be asked for, in the order in which they are shown, and what each is.
+            pub const ALL: &[(Self, &str)] = &[$((Self::$variant, concat!($($meaning),+)),)+];
+
+            /// What it is called.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $word,)+
+                    Self::Note => "note",
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// Those that can be asked for, in the order in which they are shown.
-    pub const ALL: [Self; 13] = [
-        Self::All,
-        Self::Reasons,
-        Self::Interfaces,
-        Self::Pools,
-        Self::Prefixes,
-        Self::Relays,
-        Self::Classes,
-        Self::Countries,
-        Self::Shown,
-        Self::Answers,
-        Self::Unsent,
-        Self::Limits,
-        Self::Sources,
-    ];
-
-    /// What it is called.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::All => "all",
-            Self::Reasons => "reasons",
-            Self::Interfaces => "interfaces",
-            Self::Pools => "pools",
-            Self::Prefixes => "prefixes",
-            Self::Relays => "relays",
-            Self::Classes => "classes",
-            Self::Countries => "countries",
-            Self::Shown => "shown",
-            Self::Answers => "answers",
-            Self::Unsent => "unsent",
-            Self::Limits => "limits",
-            Self::Sources => "sources",
-            Self::Note => "note",
-        }
-    }
+kinds! {
+    /// Every packet that was judged.
+    All = "all";
+    /// Reasons of verdicts.
+    Reasons = "reasons";
+    /// Interfaces.
+    Interfaces = "interfaces";
+    /// Pools.
+    Pools = "pools";
+    /// Prefixes that stand in the configuration itself.
+    Prefixes = "prefixes";
+    /// Relays.
+    Relays = "relays";
+    /// Classes.
+    Classes = "classes";
+    /// Countries of tagged connections.
+    Countries = "countries";
+    /// What came of showing tags.
+    Shown = "shown";
+    /// What came of answers.
+    Answers = "answers";
+    /// Answers that failed to leave, by interface.
+    Unsent = "unsent";
+    /// What limits said.
+    Limits = "limits";
+    /// Single sources.
+    Sources = "sources";
 }
 
 impl Serialize for Kind {
@@ -110,7 +93,13 @@ pub(super) const COLUMNS: [&str; 21] = [
 ];
 
 /// The columns that are verdicts.
-pub(super) const VERDICTS: [&str; 5] = ["passed", "refused", "observed", "tagged", "unparsed"];
+pub(super) const VERDICTS: [&str; 5] = [
+    Verdict::Passed.name(),
+    Verdict::Refused.name(),
+    Verdict::Observed.name(),
+    Verdict::Tagged.name(),
+    Verdict::Unparsed.name(),
+];
 
 /// One object or source. What does not apply to its kind is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]

@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use super::{
     ExportError,
     moment::{Moment, REST, UNKNOWN},
-    row::{Kind, Row},
+    row::{Kind, Row, VERDICTS},
 };
 
 /// What somebody wants to see.
@@ -51,6 +51,22 @@ pub enum Sort {
     LastSeen,
     /// The name.
     Name,
+}
+
+impl Sort {
+    /// Each, by what it is called.
+    pub fn all() -> impl Iterator<Item = (&'static str, Self)> {
+        let verdicts = VERDICTS.into_iter().enumerate();
+        let rest = [
+            ("over_limit", Self::OverLimit),
+            ("last_seen", Self::LastSeen),
+            ("name", Self::Name),
+        ];
+        [("packets", Self::Packets)]
+            .into_iter()
+            .chain(verdicts.map(|(at, name)| (name, Self::Verdict(at))))
+            .chain(rest)
+    }
 }
 
 impl Wanted {
@@ -187,7 +203,7 @@ impl Wanted {
             Some(code) => row.country.as_deref() == Some(code),
         };
         let has_verdict = self.verdict.is_none_or(|wanted| {
-            let names = super::row::VERDICTS.into_iter().zip(row.by_verdict.each());
+            let names = VERDICTS.into_iter().zip(row.by_verdict.each());
             names
                 .filter(|(name, _)| *name == wanted)
                 .any(|(_, packets)| packets.is_some_and(|it| it > 0))

@@ -124,7 +124,7 @@ impl<'o> Writer<'o> {
         for note in batch.rows.iter().filter_map(|it| it.note.as_deref()) {
             writeln!(out, "  note: {note}")?;
         }
-        for kind in Kind::ALL {
+        for &(kind, _) in Kind::ALL {
             let rows: Vec<[String; 18]> = batch
                 .rows
                 .iter()

@@ -13,7 +13,11 @@ use std::collections::BTreeMap;
 
 use aya::programs::ProgramError;
 
-use super::{Means, kernel, list_devices, ready::Ready, sweep, wall_offset};
+use super::{
+    Means, kernel, list_devices,
+    ready::Ready,
+    upkeep::{sweep, wall_offset},
+};
 use crate::{
     attach::{self, MarkError, Places, Targets, UnsentError},
     change::Memory,

@@ -14,16 +14,15 @@ mod force;
 mod ready;
 mod recall;
 mod restore;
+mod upkeep;
 
 use std::{
     collections::BTreeMap,
     mem,
     path::{Path, PathBuf},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use gate_common::abi::FLOW_TTL_NS;
 use jiff::Timestamp;
 
 pub use self::{
@@ -32,6 +31,7 @@ pub use self::{
     fallback::{Fallback, Instead, Reason, kept_in},
     recall::Back,
     restore::{Restored, restore},
+    upkeep::Upkeep,
 };
 use self::{
     confirm::Waits,
@@ -39,9 +39,7 @@ use self::{
 };
 use crate::{
     attach::{self, Tolerance},
-    bypass::{self, Switched, Wanted},
     change::{self, Change},
-    clock,
     control::{self, ControlError, Endpoint},
     error::Error,
     floor,
@@ -50,20 +48,13 @@ use crate::{
     kernel::{self, Gate, Maps},
     last_good::{Doubt, LastGoodError, Store, Why},
     load::Source,
-    marking::{Finding, Marking, Tally},
     migrate::{Inherited, Migrated, Migration},
     pins::{Lock, Note, Pins},
     privilege,
     progress::Progress,
-    rehearse,
-    retention::Sweeper,
     sys::{Access, Device, XdpMode, devices},
     watch::Known,
 };
-
-/// The least difference between the clocks that means that somebody set one of them, in nanoseconds: reading both takes
-/// some microseconds, and slewing (adjtime(3)) moves both.
-const CLOCK_SET_NS: u64 = 10_000_000;
 
 /// What the operator should know when the pins of a generation were removed by hand, and a start finds nothing.
 const LOST: &str = "the pins of the generation that was in force are gone: its counters of pools, prefixes, relays, \
@@ -136,14 +127,6 @@ pub struct Running {
     _lock: Lock,
 }
 
-/// What a daemon does beside reloads, whatever else it is busy with. Clones are of one: a reload that has to make maps anew
-/// gives it those.
-#[derive(Clone, Debug)]
-pub struct Upkeep {
-    pins: Pins,
-    maps: Arc<Mutex<Maps>>,
-}
-
 /// Puts a configuration in force; or, where there is a fallback and that cannot be, something else.
 pub fn start(
     pins: &Pins,
@@ -177,10 +160,7 @@ pub fn start(
         pins: pins.clone(),
         endpoint,
         gate,
-        upkeep: Upkeep {
-            pins: pins.clone(),
-            maps: Arc::new(Mutex::new(maps)),
-        },
+        upkeep: Upkeep::new(pins, maps),
         adopted: !ready.before.fresh,
         manifest: ready.plan.manifest,
         read: ready.read.unwrap_or_default(),
@@ -269,17 +249,6 @@ struct Started {
 
 fn list_devices() -> Result<Vec<Device>, Error> {
     devices().map_err(Error::system("list the network interfaces"))
-}
-
-fn wall_offset() -> Result<u64, Error> {
-    clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))
-}
-
-/// Removes the tags of connections that are too old to mean anything.
-fn sweep(maps: &Maps) -> Result<(), Error> {
-    let now =
-        clock::monotonic_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
-    Ok(maps.sweep_flows(now.saturating_sub(FLOW_TTL_NS))?)
 }
 
 impl Running {
@@ -574,78 +543,5 @@ impl Running {
     #[must_use]
     pub fn upkeep(&self) -> Upkeep {
         self.upkeep.clone()
-    }
-}
-
-impl Upkeep {
-    fn maps(&self) -> MutexGuard<'_, Maps> {
-        // Nothing is done under this lock that could leave the maps half changed.
-        self.maps.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the maps that are pinned now.
-    fn follow(&self) -> Result<(), Error> {
-        let maps = Maps::open(&self.pins, Access::Write)?;
-        *self.maps() = maps;
-        Ok(())
-    }
-
-    /// Tells the program the time of day if the clock was set since it was told last; says whether it was.
-    pub fn follow_clock(&self) -> Result<bool, Error> {
-        let maps = self.maps();
-        let offset = wall_offset()?;
-        if offset.abs_diff(maps.wall_offset()?) < CLOCK_SET_NS {
-            return Ok(false);
-        }
-        maps.set_wall_offset(offset)?;
-        Ok(true)
-    }
-
-    /// Has connections looked up where the metadata is lost, and no longer where it arrives; says what became of the marks, once there is
-    /// enough to tell by. What was counted before the first look says nothing.
-    pub fn follow_marks(&self, marking: &mut Option<Marking>) -> Result<Option<Finding>, Error> {
-        let maps = self.maps();
-        let why = maps.no_metadata()?;
-        let tally = Tally::of(&maps)?;
-        let Some(marking) = marking else {
-            *marking = Some(Marking::new(tally));
-            return Ok(None);
-        };
-        let Some(finding) = marking.look(tally, why) else {
-            return Ok(None);
-        };
-        if let Some(why) = finding.changes(why) {
-            maps.set_no_metadata(why)?;
-        }
-        Ok(Some(finding))
-    }
-
-    /// Begins a bypass, or ends the one in force.
-    pub fn switch(&self, wanted: Option<&Wanted>) -> Result<Switched, Error> {
-        let maps = self.maps();
-        match wanted {
-            Some(wanted) => bypass::begin_locked(&self.pins, &maps, wanted),
-            None => bypass::end_locked(&self.pins, &maps),
-        }
-    }
-
-    /// Looks whether there is a bypass, and clears one that is over.
-    pub fn follow_bypass(&self) -> Result<bypass::Found, Error> {
-        bypass::follow(&self.pins, &self.maps())
-    }
-
-    /// Clears away what is left of a rehearsal whose process was killed; says whether there was anything.
-    pub fn follow_rehearsal(&self) -> Result<bool, Error> {
-        rehearse::sweep(&self.pins, &self.maps())
-    }
-
-    /// Deletes what is known of sources and is over; how many were.
-    pub fn sweep_sources(&self, sweeper: &mut Sweeper) -> Result<u64, Error> {
-        sweeper.sweep(&self.pins, &self.maps())
-    }
-
-    /// Removes the tags of connections that are too old to mean anything.
-    pub fn sweep(&self) -> Result<(), Error> {
-        sweep(&self.maps())
     }
 }
