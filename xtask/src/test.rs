@@ -11,7 +11,7 @@ use crate::{
     another, captures, command, coverage, dist, fuzz,
     needs::{self, Group},
     prepare, say, stream,
-    tally::Tally,
+    tally::{self, Tally},
     vm,
     workspace::Workspace,
 };
@@ -130,16 +130,12 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
     }
     test.env(ANOTHER, another::ensure_built(workspace)?);
     test.env(CAPTURES, captures::unpack(workspace)?);
-    let mut tally = Tally::default();
-    let status = stream::run(&mut test, "", |line| {
-        if let Some(one) = Tally::parse(line) {
-            tally += one;
-        }
-    })?;
+    let mut counted = tally::Reader::default();
+    let status = stream::run(&mut test, "", |line| counted.see(line))?;
     let fault = (!status.success()).then(|| format!("cargo test: {status}"));
     Ok(Stage {
         name: "cargo test".to_owned(),
-        tally,
+        tally: counted.finish().unwrap_or_default(),
         fault,
     })
 }
@@ -155,11 +151,7 @@ impl Stage {
 
     /// A stage that is one test.
     fn of(name: &str, outcome: Result<()>) -> Self {
-        let tally = Tally {
-            passed: outcome.is_ok().into(),
-            failed: outcome.is_err().into(),
-            ignored: 0,
-        };
+        let tally = Tally::of(name, outcome.is_ok());
         let fault = outcome.err().map(|error| say::chain(&error));
         Self {
             name: name.to_owned(),
@@ -183,8 +175,9 @@ fn summarise(stages: &[Stage], no_skips: bool) -> ExitCode {
             passed,
             failed,
             ignored,
+            ..
         } = *tally;
-        sum += *tally;
+        sum += tally.clone();
         let word = if stage.failed(no_skips) {
             "failed"
         } else {
@@ -193,6 +186,7 @@ fn summarise(stages: &[Stage], no_skips: bool) -> ExitCode {
         say::line(format_args!(
             "{name:<12} {word:<6}  {passed:>4} passed  {failed:>3} failed  {ignored:>3} skipped"
         ));
+        tally.tell_failures();
         for line in fault.iter().flat_map(|fault| fault.lines()) {
             say::line(format_args!("             {line}"));
         }
@@ -201,6 +195,7 @@ fn summarise(stages: &[Stage], no_skips: bool) -> ExitCode {
         passed,
         failed,
         ignored,
+        ..
     } = sum;
     if ignored > 0 {
         say::line(format_args!(
@@ -234,8 +229,8 @@ mod tests {
             name: String::new(),
             tally: Tally {
                 passed: 1,
-                failed: 0,
                 ignored,
+                ..Tally::default()
             },
             fault: fault.map(str::to_owned),
         }

@@ -42,6 +42,10 @@ impl Workspace {
     pub(crate) fn cargo(&self) -> Command {
         let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
         command.current_dir(&self.root);
+        // Only where it is not what cargo takes by itself: build scripts that ask for the variable would run anew.
+        if self.target != sources::target_dir(&self.root) {
+            command.env("CARGO_TARGET_DIR", &self.target);
+        }
         command
     }
 

@@ -14,7 +14,7 @@ use anyhow::{Context as _, Result, bail, ensure};
 use super::{directory, install::CONFIG, package::Package};
 use crate::{
     command, say, stream,
-    tally::Tally,
+    tally::{self, Tally},
     vm::{Kernel, SENTINEL, kernel},
     workspace::Workspace,
 };
@@ -171,10 +171,10 @@ fn boot(kernel: &Path, image: &Path, script: &str, out: &Path) -> Result<Tally> 
         .arg("-initrd")
         .arg(image)
         .args(["-append", &command_line(script)]);
-    let mut counted = None;
+    let mut counted = tally::Reader::default();
     let mut exit = false;
     let status = stream::run_within(&mut qemu, "[systemd] ", LIMIT, |line| {
-        counted = counted.or(Tally::parse(line));
+        counted.see(line);
         exit |= line.contains(SENTINEL);
     })?;
     let Some(status) = status else {
@@ -187,5 +187,7 @@ fn boot(kernel: &Path, image: &Path, script: &str, out: &Path) -> Result<Tally> 
         status.success() && exit,
         "the guest with systemd stopped in its {script} boot before its trials were over ({status})"
     );
-    counted.with_context(|| format!("the {script} boot of the guest counted no trial"))
+    counted
+        .finish()
+        .with_context(|| format!("the {script} boot of the guest counted no trial"))
 }

@@ -5,7 +5,11 @@ use std::path::Path;
 use anyhow::{Context as _, Result, bail};
 
 use super::{directory, package::Package};
-use crate::{command, stream, tally::Tally, workspace::Workspace};
+use crate::{
+    command, stream,
+    tally::{self, Tally},
+    workspace::Workspace,
+};
 
 /// What root does: a root of its own, and the trial in it.
 const SCRIPT: &str = r#"
@@ -45,11 +49,12 @@ pub(super) fn run(
         .args([&package.file, &next.file])
         .args([TRIAL, CONFIG])
         .arg(database);
-    let mut counted = None;
+    let mut counted = tally::Reader::default();
     let status = stream::run(&mut script, "[package] ", |line| {
-        counted = counted.or(Tally::parse(line));
+        counted.see(line);
     })?;
     let tally = counted
+        .finish()
         .with_context(|| format!("the trial of the package ended before its end: {status}"))?;
     if !status.success() && tally.failed == 0 {
         bail!("the trial of the package counted no failure, and ended with {status}");

@@ -42,14 +42,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     if !trial {
         return Ok(ExitCode::SUCCESS);
     }
+    let tally = made.check()?;
     let Tally {
         passed,
         failed,
         ignored,
-    } = made.check()?;
+        ..
+    } = tally;
     say::line(format_args!(
         "package: {passed} passed, {failed} failed, {ignored} skipped"
     ));
+    tally.tell_failures();
     Ok(if failed == 0 {
         ExitCode::SUCCESS
     } else {

@@ -148,11 +148,7 @@ impl Package {
             .status()
             .context("cannot start lintian")?
             .success();
-        Ok(Tally {
-            passed: clean.into(),
-            failed: (!clean).into(),
-            ignored: 0,
-        })
+        Ok(Tally::of("lintian", clean))
     }
 }
 

@@ -8,7 +8,10 @@ use super::{
     initramfs::SENTINEL,
     nic::{Nics, PROCESSORS},
 };
-use crate::{command, stream, tally::Tally};
+use crate::{
+    command, stream,
+    tally::{self, Tally},
+};
 
 /// Far more than a boot and the suites take, even emulated beside others on a busy machine.
 const LIMIT: Duration = Duration::from_mins(20);
@@ -26,12 +29,10 @@ pub(crate) fn boot(series: &str, kernel: &Path, image: &Path, nics: &Nics) -> Re
         // panic=-1 reboots at once, and -no-reboot turns that into an end: no guest hangs in a panic.
         // The kernel hands on to init what it does not know.
         .args(["-append", &format!("console=ttyS0 panic=-1 quiet {}", nics.describe())]);
-    let mut tally = Tally::default();
+    let mut counted = tally::Reader::default();
     let mut exit = None;
     let status = stream::run_within(&mut qemu, &format!("[{series}] "), LIMIT, |line| {
-        if let Some(one) = Tally::parse(line) {
-            tally += one;
-        }
+        counted.see(line);
         // Not at the line's start: the console's own escapes may come first.
         if let Some((_, code)) = line.split_once(SENTINEL) {
             exit = Some(code.trim().to_owned());
@@ -48,6 +49,7 @@ pub(crate) fn boot(series: &str, kernel: &Path, image: &Path, nics: &Nics) -> Re
         "`{}` failed: {status}",
         command::describe(&qemu)
     );
+    let tally = counted.finish().unwrap_or_default();
     match exit.as_deref() {
         Some("0") => Ok(tally),
         // Failed tests are counted; the count says it better than an exit code.

@@ -57,14 +57,17 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<ExitCo
     let mut code = ExitCode::SUCCESS;
     for (series, outcome) in run_all(workspace, &built, kernels, filter) {
         match outcome {
-            Ok(Tally {
-                passed,
-                failed,
-                ignored,
-            }) => {
+            Ok(tally) => {
+                let Tally {
+                    passed,
+                    failed,
+                    ignored,
+                    ..
+                } = tally;
                 say::line(format_args!(
                     "kernel {series}: {passed} passed, {failed} failed, {ignored} skipped"
                 ));
+                tally.tell_failures();
                 if failed > 0 {
                     code = ExitCode::FAILURE;
                 }
