@@ -3,12 +3,13 @@
 mod bridge;
 mod window;
 
-use std::{fs, os::unix::fs::PermissionsExt as _, process, process::Command};
+use std::{fs, os::unix::fs::PermissionsExt as _, process, process::Command, time::Duration};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
     gate::{Answer, Mode},
+    interrupt,
     lab::Who,
     pin,
 };
@@ -20,6 +21,9 @@ use crate::{
     bench::{Bench, Found},
     database,
 };
+
+/// The longest that anything here may take.
+const LIMIT: Duration = Duration::from_mins(1);
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     let mut trials = vec![
@@ -246,6 +250,11 @@ fn pinned(bench: &Bench<'_>) -> Result<()> {
         "what is no gate's is among the pins: {doctor:?}"
     );
     mend(bench, finding)?;
+    // The kernel takes the program off some time after nothing holds its link.
+    interrupt::wait_until(LIMIT, || {
+        let doctor = Doctor::ask(bench, &["--config", text(&path).unwrap_or_default()]);
+        doctor.is_ok_and(|it| it.degraded().is_empty())
+    })?;
     let doctor = Doctor::ask(bench, &["--config", text(&path)?])?;
     ensure!(doctor.degraded().is_empty(), "{doctor:?}");
     fs::remove_dir(bench.lab.pins())?;
