@@ -8,7 +8,7 @@ use gate_common::{
 };
 use ipnet::IpNet;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{
     clock,
@@ -48,10 +48,15 @@ pub(super) struct EventLine {
     pub(super) country: Option<String>,
     /// Whether the class is only observed.
     pub(super) observed: Option<bool>,
+    #[serde(serialize_with = "prefix")]
     pub(super) source: Option<IpNet>,
     pub(super) source_port: Option<u16>,
     pub(super) destination: Option<IpAddr>,
     pub(super) destination_port: Option<u16>,
+}
+
+fn prefix<S: Serializer>(prefix: &Option<IpNet>, to: S) -> Result<S::Ok, S::Error> {
+    prefix.map(|it| it.to_string()).serialize(to)
 }
 
 /// What became of events, by how.

@@ -24,9 +24,6 @@ pub enum Claim {
 }
 
 impl Claim {
-    /// Each of them.
-    pub(super) const ALL: [Self; 2] = [Self::Rehearsal, Self::Events];
-
     const fn name(self) -> &'static str {
         match self {
             Self::Rehearsal => "rehearsal",
@@ -104,12 +101,14 @@ mod tests {
 
     use super::*;
 
+    const ALL: [Claim; 2] = [Claim::Rehearsal, Claim::Events];
+
     #[test]
     fn who_looks_whether_somebody_has_it_is_in_nobodys_way() {
         let directory = tempdir().unwrap();
         let pins = Pins::new(directory.path()).unwrap();
         create_dir(pins.directory()).unwrap();
-        for claim in Claim::ALL {
+        for claim in ALL {
             let is_claimed = || pins.is_claimed(claim).unwrap();
             assert!(!is_claimed(), "nobody ever did");
             let lock = pins.claim(claim).unwrap();
@@ -128,7 +127,7 @@ mod tests {
         let directory = tempdir().unwrap();
         let pins = Pins::new(directory.path()).unwrap();
         create_dir(pins.directory()).unwrap();
-        let held = Claim::ALL.map(|claim| pins.claim(claim).unwrap());
+        let held = ALL.map(|claim| pins.claim(claim).unwrap());
         assert!(held.iter().all(Option::is_some));
     }
 
