@@ -31,9 +31,8 @@ pub(crate) fn tell(
     if !Event::is_of(decision.verdict) || maps::state(State::EventsUntil) == 0 {
         return;
     }
-    let what = u64::from(generation)
-        | u64::from(decision.group) << 32
-        | u64::from(decision.prefix) << 48;
+    let what =
+        u64::from(generation) | u64::from(decision.group) << 32 | u64::from(decision.prefix) << 48;
     let how = u64::from(decision.interface)
         | u64::from(decision.country.number()) << 16
         | (decision.verdict as u64) << 32
@@ -46,7 +45,11 @@ pub(crate) fn tell(
         Some(Role::Uplink) => (Role::Uplink as u64, 0),
         None => (0, 0),
     };
-    let outer = if decision.source == flow.src { 0 } else { OUTER };
+    let outer = if decision.source == flow.src {
+        0
+    } else {
+        OUTER
+    };
     let whom = role | u64::from(decision.flags) << 8 | outer | server;
     // SAFETY: a flow.
     unsafe { gate_event(&raw mut *flow, what, how, whom, monotonic_ns) };

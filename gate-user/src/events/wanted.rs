@@ -168,35 +168,129 @@ mod tests {
         let of = everything;
         for (wanted, is_taken) in [
             (of(), true),
-            (Wanted { class: some("foreign"), ..of() }, true),
-            (Wanted { class: some("domestic"), ..of() }, false),
-            (Wanted { pool: some("foreign"), ..of() }, false),
-            (Wanted { country: some("AU"), ..of() }, true),
-            (Wanted { country: some("-"), ..of() }, false),
-            (Wanted { verdict: Some("tagged"), ..of() }, true),
-            (Wanted { verdict: Some("refused"), ..of() }, false),
-            (Wanted { interface: some("eth0"), ..of() }, true),
-            (Wanted { interface: some("eth1"), ..of() }, false),
-            (Wanted { prefix: "1.0.0.0/8".parse().ok(), ..of() }, true),
+            (
+                Wanted {
+                    class: some("foreign"),
+                    ..of()
+                },
+                true,
+            ),
+            (
+                Wanted {
+                    class: some("domestic"),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    pool: some("foreign"),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    country: some("AU"),
+                    ..of()
+                },
+                true,
+            ),
+            (
+                Wanted {
+                    country: some("-"),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    verdict: Some("tagged"),
+                    ..of()
+                },
+                true,
+            ),
+            (
+                Wanted {
+                    verdict: Some("refused"),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    interface: some("eth0"),
+                    ..of()
+                },
+                true,
+            ),
+            (
+                Wanted {
+                    interface: some("eth1"),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    prefix: "1.0.0.0/8".parse().ok(),
+                    ..of()
+                },
+                true,
+            ),
             // A source that is more than what is asked for may be another one.
-            (Wanted { prefix: "1.0.0.1/32".parse().ok(), ..of() }, false),
-            (Wanted { prefix: "::/0".parse().ok(), ..of() }, false),
+            (
+                Wanted {
+                    prefix: "1.0.0.1/32".parse().ok(),
+                    ..of()
+                },
+                false,
+            ),
+            (
+                Wanted {
+                    prefix: "::/0".parse().ok(),
+                    ..of()
+                },
+                false,
+            ),
         ] {
             assert_eq!(wanted.takes(&event()), is_taken, "{wanted:?}");
         }
-        let unknown = EventLine { country: None, ..event() };
-        let nowhere = Wanted { country: some("-"), ..of() };
+        let unknown = EventLine {
+            country: None,
+            ..event()
+        };
+        let nowhere = Wanted {
+            country: some("-"),
+            ..of()
+        };
         assert!(nowhere.takes(&unknown));
-        let access = EventLine { role: Some("access"), ..unknown };
+        let access = EventLine {
+            role: Some("access"),
+            ..unknown
+        };
         assert!(!nowhere.takes(&access));
-        let sourceless = EventLine { source: None, ..event() };
-        assert!(!Wanted { prefix: "0.0.0.0/0".parse().ok(), ..of() }.takes(&sourceless));
+        let sourceless = EventLine {
+            source: None,
+            ..event()
+        };
+        assert!(
+            !Wanted {
+                prefix: "0.0.0.0/0".parse().ok(),
+                ..of()
+            }
+            .takes(&sourceless)
+        );
     }
 
     #[test]
     fn a_rate_is_so_many_at_once_and_so_many_a_second() {
         for rate in [1, 3, 1000, 1_000_000] {
-            let Terms { limit, .. } = Wanted { rate, ..everything() }.terms();
+            let Terms { limit, .. } = Wanted {
+                rate,
+                ..everything()
+            }
+            .terms();
             let now = 1_000 * SECOND_NS;
             let mut word = 0;
             for second in 0..2 {
@@ -213,9 +307,18 @@ mod tests {
     #[test]
     fn terms_that_are_none_are_refused() {
         for wanted in [
-            Wanted { sample: 0, ..everything() },
-            Wanted { rate: 0, ..everything() },
-            Wanted { rate: 1_000_001, ..everything() },
+            Wanted {
+                sample: 0,
+                ..everything()
+            },
+            Wanted {
+                rate: 0,
+                ..everything()
+            },
+            Wanted {
+                rate: 1_000_001,
+                ..everything()
+            },
         ] {
             assert!(wanted.check().is_err(), "{wanted:?}");
         }

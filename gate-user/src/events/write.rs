@@ -51,7 +51,12 @@ impl<'o> Writer<'o> {
             }
             (Form::Text, Line::End(end)) => {
                 let shown = end.shown;
-                write!(self.out, "{}  end: {}; {shown} shown", end.at, end.why.words())?;
+                write!(
+                    self.out,
+                    "{}  end: {}; {shown} shown",
+                    end.at,
+                    end.why.words()
+                )?;
                 for (count, what) in [
                     (end.filtered, "not asked for"),
                     (end.expired, "older than the retention"),

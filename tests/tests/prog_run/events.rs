@@ -7,9 +7,7 @@ use gate_common::{
     Country, Told,
     abi::{self, Event, Limit},
 };
-use gate_tests::packets::{
-    self, DOT1Q, Ethernet, Packet, PppoeSession, V4, V6, flag, protocol,
-};
+use gate_tests::packets::{self, DOT1Q, Ethernet, Packet, PppoeSession, V4, V6, flag, protocol};
 use gate_user::{
     clock,
     kernel::{Maps, Ring, Tale, Terms},
@@ -204,7 +202,21 @@ fn cases() -> Result<Vec<Case>> {
             group: "class foreign",
             prefix: "",
             country: "US",
-            rest: "03 07 02 02 20 40 0000",
+            rest: "03 07 02 00 20 40 0000",
+        },
+        // A class that is only observed.
+        Case {
+            configuration: Configuration::ClassLimits,
+            side: Side::Uplink,
+            frame: Ethernet::new().carry(&syn("198.51.100.48", "192.0.2.1", 465)?),
+            source: "0000000000000000 306433c6ffff0000",
+            destination: "0000000000000000 010200c0ffff0000",
+            port: "d101",
+            interface: "interface uplink",
+            group: "class observed-tag",
+            prefix: "",
+            country: "US",
+            rest: "03 06 02 02 20 40 0000",
         },
         // To any server: that is other people's.
         Case {
@@ -218,7 +230,7 @@ fn cases() -> Result<Vec<Case>> {
             group: "class foreign",
             prefix: "",
             country: "US",
-            rest: "03 07 02 02 20 40 0000",
+            rest: "03 07 02 00 20 40 0000",
         },
     ])
 }
@@ -273,7 +285,10 @@ fn octets(state: &mut State) -> Result<()> {
         let record = bytemuck::bytes_of(&event);
         let (time, rest) = record.split_at(8);
         let time = u64::from_ne_bytes(time.try_into()?);
-        ensure!((before..=after).contains(&time), "{before}, {time}, {after}");
+        ensure!(
+            (before..=after).contains(&time),
+            "{before}, {time}, {after}"
+        );
         ensure!(
             digits(rest) == expected,
             "{:?} {:?}\n  {} should be\n  {expected}",
@@ -302,8 +317,7 @@ fn table(state: &mut State) -> Result<()> {
             .iter()
             .map(|event| {
                 let verdict = gate_common::Verdict::from_number(event.verdict);
-                let reason =
-                    gate_common::Reason::all().find(|it| it.number() == event.reason);
+                let reason = gate_common::Reason::all().find(|it| it.number() == event.reason);
                 let words = verdict.zip(reason);
                 words.map_or_else(
                     || format!("{event:?}"),
@@ -454,7 +468,7 @@ fn full(state: &mut State) -> Result<()> {
     state.renew(NOW)?;
     let mut listener = Listener::new(state, ALL, LONG)?;
     let program = state.device.program_again()?;
-    let first = u32::from(Ipv4Addr::new(100, 64, 0, 0));
+    let first = u32::from(Ipv4Addr::new(100, 65, 0, 0));
     for number in 0..PACKETS {
         let source = Ipv4Addr::from_bits(first + number).to_string();
         let frame = Ethernet::new().carry(&syn(&source, "192.0.2.1", 25)?);

@@ -126,8 +126,9 @@ fn left(
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                let text =
-                    format!("cannot clear away {what} whose command is gone, and tries again: {error}");
+                let text = format!(
+                    "cannot clear away {what} whose command is gone, and tries again: {error}"
+                );
                 log(Entry::new(stuck, text).text(Field::Reason, &error));
                 *told = Some(error);
             }

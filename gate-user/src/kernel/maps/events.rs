@@ -3,11 +3,7 @@
 //! The ring is the listener's own: it is pinned nowhere, and goes with the last who has it open. What a listener leaves in the slot that is killed is
 //! told nothing once its lease is over, and is removed by whoever looks after the gate next.
 
-use std::{
-    fmt,
-    os::fd::AsFd as _,
-    time::Duration,
-};
+use std::{fmt, os::fd::AsFd as _, time::Duration};
 
 use aya::maps::{Map as AyaMap, MapData, MapError, RingBuf};
 use gate_common::{
@@ -75,9 +71,8 @@ impl Ring {
             size: RING,
             error,
         })?;
-        let failed = |error: MapError| {
-            KernelError::map(maps::EVENTS, "read")(std::io::Error::other(error))
-        };
+        let failed =
+            |error: MapError| KernelError::map(maps::EVENTS, "read")(std::io::Error::other(error));
         let fd = map.as_fd().try_clone_to_owned();
         let fd = fd.map_err(KernelError::map(maps::EVENTS, "shared"))?;
         let data = MapData::from_fd(fd).map_err(failed)?;

@@ -35,7 +35,11 @@ fn content(pins: &Path) -> Result<Content> {
                 maps::SOURCES => array::<SourceSet>(&map),
                 maps::EXPIRED => array::<Packets>(&map),
                 maps::BUCKETS => array::<BucketSet>(&map),
-                maps::TOTALS | maps::COUNTRIES | maps::ANSWERS | maps::SHOWN | maps::REHEARSED
+                maps::TOTALS
+                | maps::COUNTRIES
+                | maps::ANSWERS
+                | maps::SHOWN
+                | maps::REHEARSED
                 | maps::TOLD => per_cpu::<u64>(&map),
                 maps::JUDGED => per_cpu::<Judged>(&map),
                 maps::COUNTERS => per_cpu::<Packets>(&map),
