@@ -48,15 +48,20 @@ pub(super) struct EventLine {
     pub(super) country: Option<String>,
     /// Whether the class is only observed.
     pub(super) observed: Option<bool>,
-    #[serde(serialize_with = "prefix")]
-    pub(super) source: Option<IpNet>,
+    pub(super) source: Option<Source>,
     pub(super) source_port: Option<u16>,
     pub(super) destination: Option<IpAddr>,
     pub(super) destination_port: Option<u16>,
 }
 
-fn prefix<S: Serializer>(prefix: &Option<IpNet>, to: S) -> Result<S::Ok, S::Error> {
-    prefix.map(|it| it.to_string()).serialize(to)
+/// Who sent it, as rows of counters have it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Source(pub(super) IpNet);
+
+impl Serialize for Source {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&self.0)
+    }
 }
 
 /// What became of events, by how.
@@ -158,11 +163,6 @@ impl<'p> Names<'p> {
         }
     }
 
-    /// What to add to the program's clock for the time of day.
-    pub(super) fn clock(&self) -> Result<u64, Error> {
-        clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))
-    }
-
     pub(super) const fn retention(&self) -> Duration {
         self.retention
     }
@@ -260,7 +260,7 @@ fn line(event: &Event, manifest: Option<&Manifest>, wall_offset_ns: u64) -> Even
             .map(|code| code.to_string()),
         observed: is_uplink.then_some(flags & FlowTag::OBSERVED != 0),
         source: if has_source {
-            IpNet::new(source, length).ok()
+            IpNet::new(source, length).ok().map(Source)
         } else {
             None
         },
@@ -268,6 +268,11 @@ fn line(event: &Event, manifest: Option<&Manifest>, wall_offset_ns: u64) -> Even
         destination: Some(destination).filter(|it| !it.is_unspecified()),
         destination_port: Some(dport).filter(|it| *it != 0),
     }
+}
+
+/// What to add to the program's clock for the time of day.
+pub(super) fn wall_offset() -> Result<u64, Error> {
+    clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))
 }
 
 /// As fine as the program's clock is, and no finer.

@@ -31,7 +31,7 @@ pub use self::{
     write::Form,
 };
 use self::{
-    line::{Ended, Line, Lost, Names, Summary, millisecond},
+    line::{Ended, Line, Lost, Names, Summary, millisecond, wall_offset},
     write::Writer,
 };
 use crate::{
@@ -231,11 +231,11 @@ impl Listener<'_> {
     /// Writes up to so many events of those in the ring; whether there may be more.
     fn take(&mut self, most: usize) -> Result<bool, Error> {
         let now_ns = retention::now_ns()?;
-        let clock = self.names.clock()?;
+        let clock = wall_offset()?;
         let mut lines = Vec::new();
         let mut taken = 0;
         while taken < most.min(AT_ONCE) {
-            let Some(event) = self.ring.next() else {
+            let Some(event) = self.ring.take() else {
                 break;
             };
             taken += 1;

@@ -107,7 +107,7 @@ impl Wanted {
         };
         let is_in = self.prefix.is_none_or(|wanted| {
             let source = line.source.as_ref();
-            source.is_some_and(|source| wanted.contains(source))
+            source.is_some_and(|source| wanted.contains(&source.0))
         });
         is(&self.pool, &line.pool)
             && is(&self.class, &line.class)
@@ -126,8 +126,9 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::events::line::Source;
 
-    pub(super) fn everything() -> Wanted {
+    fn everything() -> Wanted {
         Wanted {
             sample: 1,
             rate: 1000,
@@ -155,132 +156,69 @@ mod tests {
             class: Some("foreign".to_owned()),
             country: Some("AU".to_owned()),
             observed: Some(false),
-            source: Some("1.0.0.0/24".parse().unwrap()),
+            source: "1.0.0.0/24".parse().ok().map(Source),
             source_port: Some(40_000),
             destination: None,
             destination_port: Some(587),
         }
     }
 
+    fn takes(change: impl FnOnce(&mut Wanted), line: &EventLine) -> bool {
+        let mut wanted = everything();
+        change(&mut wanted);
+        wanted.takes(line)
+    }
+
     #[test]
     fn filters_take_what_they_name_and_nothing_else() {
-        let some = |text: &str| Some(text.to_owned());
-        let of = everything;
-        for (wanted, is_taken) in [
-            (of(), true),
-            (
-                Wanted {
-                    class: some("foreign"),
-                    ..of()
-                },
-                true,
-            ),
-            (
-                Wanted {
-                    class: some("domestic"),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    pool: some("foreign"),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    country: some("AU"),
-                    ..of()
-                },
-                true,
-            ),
-            (
-                Wanted {
-                    country: some("-"),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    verdict: Some("tagged"),
-                    ..of()
-                },
-                true,
-            ),
-            (
-                Wanted {
-                    verdict: Some("refused"),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    interface: some("eth0"),
-                    ..of()
-                },
-                true,
-            ),
-            (
-                Wanted {
-                    interface: some("eth1"),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    prefix: "1.0.0.0/8".parse().ok(),
-                    ..of()
-                },
-                true,
-            ),
-            // A source that is more than what is asked for may be another one.
-            (
-                Wanted {
-                    prefix: "1.0.0.1/32".parse().ok(),
-                    ..of()
-                },
-                false,
-            ),
-            (
-                Wanted {
-                    prefix: "::/0".parse().ok(),
-                    ..of()
-                },
-                false,
-            ),
-        ] {
-            assert_eq!(wanted.takes(&event()), is_taken, "{wanted:?}");
-        }
-        let unknown = EventLine {
-            country: None,
-            ..event()
+        let it = &event();
+        assert!(takes(|_| (), it));
+        assert!(takes(
+            |wanted| wanted.class = Some("foreign".to_owned()),
+            it
+        ));
+        assert!(!takes(
+            |wanted| wanted.class = Some("domestic".to_owned()),
+            it
+        ));
+        assert!(!takes(
+            |wanted| wanted.pool = Some("foreign".to_owned()),
+            it
+        ));
+        assert!(takes(|wanted| wanted.country = Some("AU".to_owned()), it));
+        assert!(!takes(|wanted| wanted.country = Some("-".to_owned()), it));
+        assert!(takes(|wanted| wanted.verdict = Some("tagged"), it));
+        assert!(!takes(|wanted| wanted.verdict = Some("refused"), it));
+        assert!(takes(
+            |wanted| wanted.interface = Some("eth0".to_owned()),
+            it
+        ));
+        assert!(!takes(
+            |wanted| wanted.interface = Some("eth1".to_owned()),
+            it
+        ));
+    }
+
+    #[test]
+    fn no_country_is_one_of_who_could_have_one() {
+        let mut it = event();
+        it.country = None;
+        assert!(takes(|wanted| wanted.country = Some("-".to_owned()), &it));
+        it.role = Some("access");
+        assert!(!takes(|wanted| wanted.country = Some("-".to_owned()), &it));
+    }
+
+    #[test]
+    fn a_prefix_takes_sources_that_are_in_it_altogether() {
+        let within = |prefix: &str, it: &EventLine| {
+            let prefix = prefix.parse().unwrap();
+            takes(|wanted| wanted.prefix = Some(prefix), it)
         };
-        let nowhere = Wanted {
-            country: some("-"),
-            ..of()
-        };
-        assert!(nowhere.takes(&unknown));
-        let access = EventLine {
-            role: Some("access"),
-            ..unknown
-        };
-        assert!(!nowhere.takes(&access));
-        let sourceless = EventLine {
-            source: None,
-            ..event()
-        };
-        assert!(
-            !Wanted {
-                prefix: "0.0.0.0/0".parse().ok(),
-                ..of()
-            }
-            .takes(&sourceless)
-        );
+        let mut it = event();
+        assert!(within("1.0.0.0/8", &it));
+        assert!(!within("1.0.0.1/32", &it) && !within("::/0", &it));
+        it.source = None;
+        assert!(!within("0.0.0.0/0", &it));
     }
 
     #[test]

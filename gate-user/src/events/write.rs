@@ -112,7 +112,7 @@ fn text(event: &EventLine) -> String {
     let or = |found: Option<String>| found.unwrap_or_else(|| "-".to_owned());
     let from = format!(
         "{} {}",
-        or(source.map(|it| it.to_string())),
+        or(source.map(|it| it.0.to_string())),
         or(source_port.map(|it| it.to_string()))
     );
     let to = match destination {
@@ -140,6 +140,7 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
+    use crate::events::line::Source;
 
     fn event() -> EventLine {
         EventLine {
@@ -154,7 +155,7 @@ mod tests {
             class: None,
             country: None,
             observed: None,
-            source: Some("100.64.0.2/32".parse().unwrap()),
+            source: "100.64.0.2/32".parse().ok().map(Source),
             source_port: Some(40_000),
             destination: None,
             destination_port: Some(25),

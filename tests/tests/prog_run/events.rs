@@ -66,7 +66,7 @@ impl<'m> Listener<'m> {
     }
 
     fn heard(&mut self) -> Vec<Event> {
-        std::iter::from_fn(|| self.ring.next()).collect()
+        std::iter::from_fn(|| self.ring.take()).collect()
     }
 
     /// What became of events, by the numbers of the words.

@@ -81,7 +81,7 @@ impl Ring {
     }
 
     /// The next event; nothing if there is none yet.
-    pub fn next(&mut self) -> Option<Event> {
+    pub fn take(&mut self) -> Option<Event> {
         loop {
             let record = self.reader.next()?;
             // Nothing else is ever put there.
