@@ -228,7 +228,7 @@ pub(super) static EVENTS: Metric = Metric {
 };
 
 pub(super) static EVENTS_LOST: Metric = Metric {
-    name: "gate_events_lost_total",
+    name: "gate_lost_events_total",
     kind: Kind::Counter,
     unit: "events",
     labels: &["cause"],
