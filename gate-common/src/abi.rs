@@ -13,11 +13,13 @@
 
 use crate::{Reason, Verdict};
 
+mod event;
 mod records;
 mod rehearsal;
 mod settings;
 
 pub use self::{
+    event::{CHANCES, Event, TOLD},
     records::{
         ANSWERS, BucketKey, BucketSet, FlowKey, FlowTag, LIMITED, Limited, Metadata, Packets,
         SHOWN, SOURCE_WORDS, SPENT, Source, SourceBucket, SourceKey, SourceSet, began_ns, moment,
@@ -71,6 +73,12 @@ pub mod maps {
     pub const DIFFERENCES: &str = "DIFFERENCES";
     /// `ARRAY_OF_MAPS` of one `ARRAY` as [`BUCKETS`]: the token buckets of the candidate. Empty but in a rehearsal.
     pub const REHEARSED_BUCKETS: &str = "REHEARSED_BUCKETS";
+    /// `ARRAY_OF_MAPS` of one `RINGBUF` of [`Event`](super::Event)s, which whoever listens brings along. Empty while nobody does.
+    pub const EVENTS: &str = "EVENTS";
+    /// `ARRAY` of one `u64`: the token bucket of events. By itself, since CPUs write to it.
+    pub const EVENT_BUCKET: &str = "EVENT_BUCKET";
+    /// `PERCPU_ARRAY`, `u64` by [`Told`](crate::Told): what became of events while somebody listened.
+    pub const TOLD: &str = "TOLD";
     /// Slotted `ARRAY` of one [`Settings`](super::Settings).
     pub const SETTINGS: &str = "SETTINGS";
     /// Slotted `ARRAY` of [`INTERFACE_PLACES`](super::INTERFACE_PLACES) [`PlacedInterface`](super::PlacedInterface)s, each at its
@@ -87,7 +95,7 @@ pub mod maps {
     pub const NODES: &str = "NODES";
 
     /// The maps that carry over from one generation to the next.
-    pub const STATES: [&str; 17] = [
+    pub const STATES: [&str; 20] = [
         STATE,
         TOTALS,
         COUNTERS,
@@ -105,9 +113,14 @@ pub mod maps {
         JUDGED,
         DIFFERENCES,
         REHEARSED_BUCKETS,
+        EVENTS,
+        EVENT_BUCKET,
+        TOLD,
     ];
     /// Those of them that belong to a rehearsal: nothing in them outlives it.
     pub const REHEARSAL: [&str; 4] = [REHEARSED, JUDGED, DIFFERENCES, REHEARSED_BUCKETS];
+    /// Those that belong to whoever listens to events.
+    pub const LISTENER: [&str; 3] = [EVENTS, EVENT_BUCKET, TOLD];
     /// The maps of maps, whose inner maps make a generation.
     pub const SLOTTED: [&str; 6] = [SETTINGS, INTERFACES, DISPLACED, RULES, ROOTS, NODES];
 }
@@ -176,6 +189,14 @@ pub enum State {
     Rehearsal = 6,
     /// The nanoseconds of `CLOCK_MONOTONIC` at which the rehearsal is over, whether anybody is there to end it or not.
     RehearsalUntil = 7,
+    /// The nanoseconds of `CLOCK_MONOTONIC` at which the lease of whoever listens to events is over; 0 is nobody.
+    EventsUntil = 8,
+    /// How many events of [`CHANCES`] are told.
+    EventsChance = 9,
+    /// The [`Limit::interval_ns`] of all events.
+    EventsInterval = 10,
+    /// The [`Limit::burst_ns`] of all events.
+    EventsBurst = 11,
 }
 
 /// Why packets that are to be marked have no [`Metadata`].
@@ -204,7 +225,7 @@ impl NoMetadata {
 
 impl State {
     /// How many there are.
-    pub const COUNT: u32 = 8;
+    pub const COUNT: u32 = 12;
 }
 
 /// Which generation is in force, and in which slot: one word, so that one load reads both.

@@ -35,5 +35,5 @@ pub use parse::Flow;
 pub use shape::{Shape, ShapePolicy};
 pub use words::{
     Action, Answer, Answered, Bucket, Identity, Over, Policy, Reason, Rehearsed, Role, Scope,
-    Shown, UnknownWord, Verdict,
+    Shown, Told, UnknownWord, Verdict,
 };

@@ -215,6 +215,22 @@ words! {
 }
 
 words! {
+    /// What became of an event: a packet that was refused, would have been, or was tagged, while somebody listened.
+    Told {
+        /// It is in the ring.
+        Written = 0, "written";
+        /// It was not chosen for the sample, which is no loss.
+        Unsampled = 1, "unsampled";
+        /// There were as many as whoever listens wants for now.
+        OverRate = 2, "over_rate";
+        /// The ring was full.
+        NoRoom = 3, "no_room";
+        /// Whoever listened has not been heard of for some seconds.
+        Lapsed = 4, "lapsed";
+    }
+}
+
+words! {
     /// What became of a packet that the gate judged. Each judged packet has exactly one.
     Verdict {
         /// The port 25 rule looked at it and let it through.

@@ -18,18 +18,18 @@ use gate_common::{
     decide::Decision,
 };
 
-use crate::{maps, sets, words};
+use crate::{events, maps, sets, tables::Generation, words};
 
 /// How many bits of an address a source has, of IPv4 and of IPv6.
 pub(crate) type Lengths = (u8, u8);
 
-/// Counts a judged packet, and tags its connection if it got a class and does not hide its ports.
+/// Counts a judged packet, tags its connection if it got a class and does not hide its ports, and tells of it to who listens.
 #[inline(always)]
 pub(crate) fn count(
     flow: &mut Flow,
     decision: &Decision,
     generation: u32,
-    kept: Option<Lengths>,
+    tables: &Generation,
     monotonic_ns: u64,
 ) {
     bump(
@@ -50,10 +50,11 @@ pub(crate) fn count(
             tag(&raw mut *flow, decision, generation, monotonic_ns);
         }
     }
-    if let Some(kept) = kept
-        && has_source(flow, decision)
-    {
-        count_source(decision, kept, monotonic_ns);
+    if let Some(kept) = tables.kept() {
+        if has_source(flow, decision) {
+            count_source(decision, kept, monotonic_ns);
+        }
+        events::tell(flow, decision, generation, kept, tables, monotonic_ns);
     }
 }
 

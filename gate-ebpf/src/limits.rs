@@ -78,13 +78,20 @@ extern "C" fn gate_take(what: u64, hi: u64, lo: u64, now_ns: u64) -> u32 {
 }
 
 #[derive(Clone, Copy)]
-enum Outcome {
+pub(crate) enum Outcome {
     Within,
     Over,
     /// Other CPUs were faster each time.
     Contended,
     /// There was none to be had, or another CPU was faster to have it.
     NoBucket,
+}
+
+impl Outcome {
+    #[inline(always)]
+    pub(crate) const fn is_within(self) -> bool {
+        matches!(self, Self::Within)
+    }
 }
 
 #[inline(always)]
@@ -131,8 +138,9 @@ fn take_of_source(slot: u32, key: &BucketKey, limit: &Limit, now_ns: u64) -> Out
     Outcome::Within
 }
 
+/// Takes one event out of the bucket at `word`.
 #[inline(always)]
-fn take_from(word: *mut u64, limit: &Limit, now_ns: u64) -> Outcome {
+pub(crate) fn take_from(word: *mut u64, limit: &Limit, now_ns: u64) -> Outcome {
     // SAFETY: a word of the map, even if it is another source's by now, which this event then counts for. Other CPUs write it too, but
     // atomically, as this does.
     let word = unsafe { &mut *word };

@@ -2,7 +2,7 @@
 //! ([`mark`]), and those that count answers that failed to leave ([`unsent`]).
 //!
 //! It holds no policy. It reads the frame ([`packet`]), asks [`gate_common::decide`], looks up what that asks for
-//! ([`tables`], [`limits`]), counts what came out ([`account`]), answers who is refused ([`answer`]),
+//! ([`tables`], [`limits`]), counts what came out ([`account`]), tells of it to who listens ([`events`]), answers who is refused ([`answer`]),
 //! and shows the class of a connection to those behind ([`show`]). Traffic that is no concern of the gate leaves right after the
 //! parse, having read nothing but its own headers.
 //!
@@ -15,6 +15,7 @@
 mod account;
 mod answer;
 mod clock;
+mod events;
 mod limits;
 #[cfg(feature = "log")]
 mod log;
@@ -193,7 +194,7 @@ unsafe extern "C" fn gate_judge(ctx: *mut xdp_md, flow: *mut Flow, shape: u32) -
     } else {
         PASS
     };
-    account::count(flow, &decision, word.number(), tables.kept(), monotonic_ns);
+    account::count(flow, &decision, word.number(), &tables, monotonic_ns);
     let order = match decision.verdict {
         Verdict::Refused => answer::order(&decision, &tables, now.monotonic_ns),
         Verdict::Passed | Verdict::Observed | Verdict::Tagged | Verdict::Unparsed => shown,

@@ -5,7 +5,7 @@
 
 use aya_ebpf::{
     bindings::{BPF_F_INNER_MAP, BPF_F_MMAPABLE},
-    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray},
+    btf_maps::{Array, ArrayOfMaps, HashMap, LruHashMap, PerCpuArray, RingBuf},
     macros::btf_map,
 };
 use gate_common::{
@@ -75,6 +75,14 @@ pub(crate) static REHEARSED_BUCKETS: ArrayOfMaps<
     Array<Plain<BucketSet>, { abi::BUCKET_SETS as usize }, ALIGNED>,
     1,
 > = ArrayOfMaps::new();
+
+/// The least that a ring can be: who listens brings a larger one. Of nothing, since libbpf takes no ring whose values have a size.
+#[btf_map]
+pub(crate) static EVENTS: ArrayOfMaps<RingBuf<(), 4096>, 1> = ArrayOfMaps::new();
+#[btf_map]
+pub(crate) static EVENT_BUCKET: Array<u64, 1> = Array::new();
+#[btf_map]
+pub(crate) static TOLD: PerCpuArray<u64, { abi::TOLD as usize }> = PerCpuArray::new();
 
 #[btf_map]
 pub(crate) static SETTINGS: ArrayOfMaps<Array<Plain<Settings>, 1>, SLOTS> = ArrayOfMaps::new();

@@ -73,6 +73,13 @@ impl Generation {
         self.settings.is_some_and(|settings| settings.shows != 0)
     }
 
+    /// Whether submission servers are listed.
+    #[inline(always)]
+    pub(crate) fn lists_servers(&self) -> bool {
+        self.settings
+            .is_some_and(|settings| settings.any_server == 0)
+    }
+
     /// How much of a source's address its entry has at most; none if the operator does not want sources counted one by one.
     #[inline(always)]
     pub(crate) fn kept(&self) -> Option<Lengths> {

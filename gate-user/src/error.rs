@@ -5,6 +5,7 @@ use crate::{
     bypass::WantedError,
     config::ConfigError,
     control::ControlError,
+    events::EventsError,
     exempt::ExemptError,
     explain::ExplainError,
     export::ExportError,
@@ -102,6 +103,9 @@ pub enum Error {
     /// There is no configuration to begin with.
     #[error(transparent)]
     Init(#[from] InitError),
+    /// Nobody can listen to events.
+    #[error(transparent)]
+    Events(#[from] EventsError),
     /// The counters cannot be exported so.
     #[error(transparent)]
     Export(#[from] ExportError),
@@ -237,6 +241,7 @@ impl Error {
             Self::Explain(error) => error.exit(),
             Self::Exempt(error) => error.exit(),
             Self::Export(error) => error.exit(),
+            Self::Events(error) => error.exit(),
             Self::Pins(
                 PinsError::Unsafe { .. }
                 | PinsError::Locked { .. }
@@ -288,6 +293,7 @@ impl Error {
             Self::Control(error) => Some(error.hint()),
             Self::Exempt(error) => Some(error.hint()),
             Self::Export(error) => Some(error.hint()),
+            Self::Events(error) => Some(error.hint()),
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),
             Self::LastGood(error) => Some(error.hint()),

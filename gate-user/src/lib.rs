@@ -19,6 +19,7 @@ pub mod detach;
 pub mod diff;
 pub mod doctor;
 mod error;
+pub mod events;
 pub mod exempt;
 pub mod explain;
 pub mod export;

@@ -11,6 +11,7 @@
 //!     tracepoints/NAME      the link of the program that counts answers that failed to leave; NAME:next for an instant
 //!     notes/NAME              what people asked of the gate, in maps of text; NAME:next for an instant
 //!     rehearsal/              locked by whoever rehearses a configuration; empty
+//!     events/                 locked by whoever listens to events; empty
 //!     generations/7/NAME    the tables of generation 7, read-only: the one in force, and the one that a rollback goes back to
 //!     current               -> generations/7
 //!     control               -> the daemon's control socket, which is elsewhere
@@ -20,11 +21,11 @@
 //!
 //! What is here is the truth about what runs; there is no other state.
 
+mod claims;
 mod error;
 mod marks;
 mod notes;
 mod readers;
-mod rehearsal;
 #[cfg(test)]
 mod tests;
 mod versions;
@@ -48,10 +49,10 @@ use nix::{
 };
 
 pub use self::{
+    claims::{Claim, ClaimLock},
     error::PinsError,
     notes::Note,
     readers::{Blocked, Readers},
-    rehearsal::RehearsalLock,
 };
 use crate::sys::{TcxLink, TracepointLink, XdpLink};
 
@@ -322,7 +323,8 @@ impl Pins {
             self.marks(),
             self.tracepoints(),
             self.notes(),
-            self.rehearsal(),
+            self.claim_path(Claim::Rehearsal),
+            self.claim_path(Claim::Events),
             self.generations(),
             self.current(),
             self.next(),
@@ -474,7 +476,8 @@ impl Pins {
             self.marks(),
             self.tracepoints(),
             self.notes(),
-            self.rehearsal(),
+            self.claim_path(Claim::Rehearsal),
+            self.claim_path(Claim::Events),
             self.current(),
             self.next(),
             self.control(),

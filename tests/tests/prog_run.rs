@@ -10,6 +10,7 @@
 //! | `hidden` | what hides its port on its way in from an uplink: limits, and what shows of its class |
 //! | `bypass` | the whole table during a bypass, and at its end |
 //! | `rehearsal` | rows of the table with candidates beside them, their limits, and when a rehearsal is over |
+//! | `events` | which packets are told of to who listens, and what became of the others |
 //! | `lpm` | prefix tables against the kernel's own longest-prefix match |
 //! | `places` | more VLANs with a role than there are places for interfaces |
 //! | `threat_model` | the table of shapes in `docs/threat-model.md`, which is made from the code and from `rows` |
@@ -33,6 +34,8 @@ mod bypass;
 mod class_limits;
 #[path = "prog_run/configurations.rs"]
 mod configurations;
+#[path = "prog_run/events.rs"]
+mod events;
 #[path = "prog_run/generations.rs"]
 mod generations;
 #[path = "prog_run/hidden.rs"]
@@ -89,6 +92,7 @@ fn main() -> ExitCode {
         class_limits::trials(&bench),
         bypass::trials(&bench),
         rehearsal::trials(&bench),
+        events::trials(&bench),
         threat_model::trials(),
         unsent::trials(&bench),
         show::trials(&bench),

@@ -11,7 +11,7 @@ use bytemuck::Zeroable;
 
 use super::*;
 use crate::{
-    Addr, Answered, Bucket, Flow, Rehearsed, Shape, Shown,
+    Addr, Answered, Bucket, Flow, Rehearsed, Shape, Shown, Told,
     table::{INLINE, ROOT_LINES, RUNS, RUNS128},
 };
 
@@ -43,6 +43,10 @@ fn describe() -> String {
         DeviceKey { netns, index }
         Difference { packets }
         DifferenceKey { address, from, to, cpu, v4_length, v6_length, role, reserved }
+        Event {
+            time_ns, source, destination, generation, sport, dport, interface, group, prefix, country, verdict, reason,
+            role, flags, v4_length, v6_length, reserved,
+        }
         Flow {
             src, dst, outer, sport, dport, vlan, network, transport, pppoe, flags, marks, reserved,
         }
@@ -106,6 +110,9 @@ fn describe() -> String {
     }
     for rehearsed in Rehearsed::ALL {
         let _ = writeln!(text, "rehearsed {}={rehearsed}", *rehearsed as u8);
+    }
+    for told in Told::ALL {
+        let _ = writeln!(text, "told {}={told}", *told as u8);
     }
     for differences in Differences::ALL {
         let _ = writeln!(text, "differences {}={differences:?}", differences as u32);

@@ -72,7 +72,7 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
     })
 }
 
-fn verdicts() -> impl TypedValueParser<Value = &'static str> {
+pub(super) fn verdicts() -> impl TypedValueParser<Value = &'static str> {
     let names = || Verdict::ALL.iter().map(|it| it.name());
     PossibleValuesParser::new(names())
         .try_map(move |word| names().find(|it| *it == word).ok_or("is no verdict"))
@@ -158,7 +158,7 @@ impl Arguments {
 }
 
 /// A country as rows have it.
-fn country(text: &str) -> Result<String, String> {
+pub(super) fn country(text: &str) -> Result<String, String> {
     if text == "-" {
         return Ok(text.to_owned());
     }

@@ -2,6 +2,7 @@
 
 mod counters;
 mod daemon;
+mod events;
 mod exempt;
 mod explain;
 mod geoip;
@@ -64,7 +65,7 @@ enum Format {
     Text,
     /// For programs
     Json,
-    /// One object a line; of `counters` only, and `replay` has it as json
+    /// One object a line; of `counters` and `events` only, and `replay` has it as json
     Ndjson,
     /// For spreadsheets; of `counters` only
     Csv,
@@ -170,6 +171,12 @@ enum Command {
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
         interval: Span,
     },
+    /// Show packets as they are refused or tagged, one line each, as long as it runs
+    ///
+    /// Only while it runs does the kernel tell of any; what is over the rate or finds no room is counted, and said. On a terminal lines for people, else
+    /// an object a line. Exit codes: 0 ended; 2 wrong command line, or a name that nothing has; 3 the gate was detached meanwhile; 4 somebody listens already; 1 events are
+    /// switched off, and anything else.
+    Events(events::Arguments),
     /// Look at country databases: what they are, and what another one would change
     #[command(subcommand)]
     Geoip(geoip::Command),
@@ -318,6 +325,7 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
             Ok(status.exit())
         }
         Command::Counters(arguments) => arguments.run(&pins, format),
+        Command::Events(arguments) => arguments.run(&pins, wanted),
         Command::Privacy => show(&privacy::privacy(&pins)?, format),
         Command::Top {
             interval: Span(interval),
@@ -366,8 +374,9 @@ fn refuse_unfit(format: Format, command: &Command) {
         Format::Markdown | Format::Html if !matches!(command, Command::Matrix { .. }) => {
             "only `gate matrix` has the formats markdown and html"
         }
+        Format::Ndjson if matches!(command, Command::Events(_)) => return,
         Format::Csv | Format::Ndjson if !matches!(command, Command::Counters(_)) => {
-            "only `gate counters` has the formats csv and ndjson"
+            "only `gate counters` has the formats csv and ndjson, and `gate events` ndjson"
         }
         Format::Text
         | Format::Json

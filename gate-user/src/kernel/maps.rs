@@ -1,6 +1,7 @@
 //! The maps: what they say, and how a generation gets in, into force and out again.
 
 mod delete;
+mod events;
 mod occupancy;
 mod rehearsal;
 mod shared;
@@ -24,6 +25,7 @@ use gate_common::{
 
 pub use self::{
     delete::Deleted,
+    events::{Ring, Tale, Terms},
     occupancy::Occupancy,
     rehearsal::{Found, Rehearsal},
     shared::Buckets,
@@ -58,6 +60,9 @@ pub struct Maps {
     judged: Map,
     differences: Map,
     rehearsed_buckets: Map,
+    events: Map,
+    event_bucket: Map,
+    told: Map,
     /// In the order of [`maps::SLOTTED`].
     slotted: Vec<Map>,
 }
@@ -92,6 +97,9 @@ impl Maps {
             judged: open(maps::JUDGED)?,
             differences: open(maps::DIFFERENCES)?,
             rehearsed_buckets: open(maps::REHEARSED_BUCKETS)?,
+            events: open(maps::EVENTS)?,
+            event_bucket: open(maps::EVENT_BUCKET)?,
+            told: open(maps::TOLD)?,
             slotted: maps::SLOTTED
                 .into_iter()
                 .map(open)
@@ -124,6 +132,9 @@ impl Maps {
             &self.judged,
             &self.differences,
             &self.rehearsed_buckets,
+            &self.events,
+            &self.event_bucket,
+            &self.told,
         ];
         let named = maps::STATES.into_iter().chain(maps::SLOTTED);
         named.zip(states.into_iter().chain(&self.slotted).map(Map::id))

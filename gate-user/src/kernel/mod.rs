@@ -22,7 +22,7 @@ pub(crate) use self::tables::{LEGEND, READABLE};
 pub use self::{
     btf::LayoutError,
     error::KernelError,
-    maps::{Buckets, Deleted, Found, Maps, Occupancy, Prepared, Rehearsal},
+    maps::{Buckets, Deleted, Found, Maps, Occupancy, Prepared, Rehearsal, Ring, Tale, Terms},
     notes::{read_note, remove_note, write_note},
     tables::{
         Loaded, interfaces, legend, list, list_ids, lists, manifest, manifest_of_another,

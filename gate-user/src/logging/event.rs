@@ -156,6 +156,10 @@ events! {
     RehearsalCleared = "rehearsal_cleared", Notice;
     /// A rehearsal whose command was killed cannot be cleared away.
     RehearsalStuck = "rehearsal_stuck", Warning;
+    /// A listener to events whose command was killed was cleared away.
+    ListenerCleared = "listener_cleared", Notice;
+    /// A listener to events whose command was killed cannot be cleared away.
+    ListenerStuck = "listener_stuck", Warning;
     /// Metrics can be asked for.
     MetricsOpen = "metrics_open", Info;
     /// Metrics are told there no more.

@@ -6,7 +6,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use gate_common::abi::ABI_VERSION;
+use gate_common::{Told, abi::ABI_VERSION};
 use jiff::Timestamp;
 
 use super::{model::Families, table};
@@ -14,7 +14,7 @@ use crate::{
     config::Metrics,
     control::Standing,
     error::Error,
-    kernel::{Maps, Occupancy},
+    kernel::{Maps, Occupancy, Tale},
     pins::Pins,
     report::{self, Counters, Link, Sources, State, Status, Verdicts},
     sys::{self, Access, Runs},
@@ -35,6 +35,7 @@ pub struct Collection {
 struct Counted {
     counters: Counters,
     occupancy: [Occupancy; 3],
+    told: Tale,
     runs: io::Result<Option<Runs>>,
 }
 
@@ -92,6 +93,7 @@ fn counted(pins: &Pins) -> Result<Counted, Error> {
     Ok(Counted {
         counters: report::counters(pins)?,
         occupancy: maps.occupancy()?,
+        told: maps.told()?,
         runs: sys::program_runs(&pins.program()),
     })
 }
@@ -186,6 +188,7 @@ fn counters(counted: &Counted, settings: &Metrics, out: &mut Families) {
     let Counted {
         counters,
         occupancy,
+        told,
         runs,
     } = counted;
     for it in &counters.reasons {
@@ -223,6 +226,10 @@ fn counters(counted: &Counted, settings: &Metrics, out: &mut Families) {
     }
     outcomes(counters, out);
     sources(&counters.sources, settings, out);
+    out.add(&table::EVENTS, [], told.count(Told::Written));
+    for cause in [Told::OverRate, Told::NoRoom, Told::Lapsed] {
+        out.add(&table::EVENTS_LOST, [cause.name()], told.count(cause));
+    }
     for it in occupancy {
         out.add(&table::ENTRIES, [it.map], it.entries);
         out.add(&table::CAPACITY, [it.map], it.capacity);

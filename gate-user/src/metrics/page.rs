@@ -46,6 +46,7 @@ fn example(metric: &'static Metric) -> String {
             "abi" => "6",
             "answered" => "sent",
             "by" => "command",
+            "cause" => "over_rate",
             "class" => "domestic",
             "country" => "JP",
             "database" => "/var/lib/gate/country.mmdb",

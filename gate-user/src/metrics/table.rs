@@ -218,6 +218,24 @@ pub(super) static EVICTED: Metric = Metric {
     help: "Token buckets that made room for others before they were full again: those sources had their burst anew.",
 };
 
+pub(super) static EVENTS: Metric = Metric {
+    name: "gate_events_total",
+    kind: Kind::Counter,
+    unit: "events",
+    labels: &[],
+    bound: "1",
+    help: "Packets that were told of one by one to who listened to them with gate events.",
+};
+
+pub(super) static EVENTS_LOST: Metric = Metric {
+    name: "gate_lost_events_total",
+    kind: Kind::Counter,
+    unit: "events",
+    labels: &["cause"],
+    bound: "3",
+    help: "Packets that were not told of while somebody listened: over the rate that was asked for, no room since they were not read, or lapsed since the listener was not heard of.",
+};
+
 pub(super) static SOURCE: Metric = Metric {
     name: "gate_source_packets_total",
     kind: Kind::Counter,
@@ -480,7 +498,7 @@ pub(super) static AWAY: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 53] = [
+pub static METRICS: [&Metric; 55] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -505,6 +523,8 @@ pub static METRICS: [&Metric; 53] = [
     &LIMIT,
     &MADE,
     &EVICTED,
+    &EVENTS,
+    &EVENTS_LOST,
     &SOURCE,
     &EXPIRED,
     &RETENTION,

@@ -85,9 +85,11 @@ impl Layout {
 }
 
 /// The maps that go on under another version, if they mean the same there: [`maps::STATE`] names a generation, which is in maps of its
-/// version, and no rehearsal outlives the program that it asks.
+/// version, and neither a rehearsal nor a listener outlives the program that it asks.
 pub(super) fn carried() -> impl Iterator<Item = &'static str> {
-    let ends = |map: &str| map == maps::STATE || maps::REHEARSAL.contains(&map);
+    let ends = |map: &str| {
+        map == maps::STATE || maps::REHEARSAL.contains(&map) || maps::LISTENER.contains(&map)
+    };
     maps::STATES.into_iter().filter(move |it| !ends(it))
 }
 
@@ -166,6 +168,7 @@ mod tests {
         for map in maps::SLOTTED
             .into_iter()
             .chain(maps::REHEARSAL)
+            .chain(maps::LISTENER)
             .chain([maps::STATE])
         {
             assert!(!own.agrees(&own, map), "{map}");
@@ -175,7 +178,7 @@ mod tests {
     #[test]
     fn a_version_has_the_maps_that_its_lock_names() {
         let (own, first) = (Layout::own(), Layout::parse(OF_FIRST));
-        assert!(own.has(maps::EXPIRED) && own.has(maps::NODES) && !own.has("EVENTS"));
+        assert!(own.has(maps::EXPIRED) && own.has(maps::NODES) && !own.has("ELSE"));
         assert!(first.has(maps::SOURCES) && !first.has(maps::EXPIRED));
     }
 

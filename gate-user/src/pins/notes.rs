@@ -13,6 +13,8 @@ pub enum Note {
     Confirmed,
     /// What is rehearsed, and for whom.
     Rehearsal,
+    /// Who listens to events.
+    Events,
     /// Where the daemon keeps what is in force for the next start of the machine.
     State,
     /// How the maps are laid out, for a gate of another version of the map ABI.
@@ -25,6 +27,7 @@ impl Note {
             Self::Bypass => "bypass",
             Self::Confirmed => "confirmed",
             Self::Rehearsal => "rehearsal",
+            Self::Events => "events",
             Self::State => "state",
             Self::Layout => "layout",
         }

@@ -30,15 +30,18 @@ pub(super) enum Store {
     Differences,
     /// Token buckets of a rehearsal.
     RehearsedBuckets,
+    /// Events, for somebody who listens.
+    Events,
 }
 
 impl Store {
-    pub(super) const ALL: [Self; 5] = [
+    pub(super) const ALL: [Self; 6] = [
         Self::Sources,
         Self::Buckets,
         Self::Flows,
         Self::Differences,
         Self::RehearsedBuckets,
+        Self::Events,
     ];
 
     /// What it is called.
@@ -49,6 +52,7 @@ impl Store {
             Self::Flows => "flows",
             Self::Differences => "rehearsal",
             Self::RehearsedBuckets => "rehearsal buckets",
+            Self::Events => "events",
         }
     }
 
@@ -60,6 +64,7 @@ impl Store {
             Self::Flows => maps::FLOWS,
             Self::Differences => maps::DIFFERENCES,
             Self::RehearsedBuckets => maps::REHEARSED_BUCKETS,
+            Self::Events => maps::EVENTS,
         }
     }
 
@@ -77,6 +82,9 @@ impl Store {
                 "who sent: prefix, role of the interface, both treatments, packets"
             }
             Self::RehearsedBuckets => "as buckets",
+            Self::Events => {
+                "a packet that was refused or tagged: who sent, both ports, time, interface, verdict, pool, prefix of the configuration, class, country, generation; the address of a listed submission server, and no other destination"
+            }
         }
     }
 
@@ -90,6 +98,7 @@ impl Store {
                 "whom another configuration would treat otherwise, asked for by a person"
             }
             Self::RehearsedBuckets => "limits of that configuration",
+            Self::Events => "what happens now, asked for by a person (`gate events`)",
         }
     }
 }
@@ -118,6 +127,9 @@ pub(super) const MAPS: [(&str, Holds); maps::STATES.len() + maps::SLOTTED.len()]
         maps::REHEARSED_BUCKETS,
         Holds::Addresses(Store::RehearsedBuckets),
     ),
+    (maps::EVENTS, Holds::Addresses(Store::Events)),
+    (maps::EVENT_BUCKET, Holds::Nothing),
+    (maps::TOLD, Holds::Nothing),
     (maps::SETTINGS, Holds::Configured),
     (maps::INTERFACES, Holds::Configured),
     (maps::DISPLACED, Holds::Configured),
@@ -127,7 +139,7 @@ pub(super) const MAPS: [(&str, Holds); maps::STATES.len() + maps::SLOTTED.len()]
 ];
 
 /// What lies below the directory of the pins, beside the maps: the first part of the path, and what it holds.
-pub(super) const PINS: [(&str, Holds); 11] = [
+pub(super) const PINS: [(&str, Holds); 12] = [
     ("generations", Holds::Configured),
     ("notes", Holds::Requests),
     ("links", Holds::Nothing),
@@ -138,6 +150,7 @@ pub(super) const PINS: [(&str, Holds); 11] = [
     ("next", Holds::Nothing),
     ("control", Holds::Nothing),
     ("rehearsal", Holds::Nothing),
+    ("events", Holds::Nothing),
     ("maps", Holds::Nothing),
 ];
 
@@ -181,7 +194,7 @@ mod tests {
     #[test]
     fn every_record_that_has_an_address_is_in_a_store_or_is_configuration() {
         let lock = include_str!("../../../gate-common/abi.lock");
-        let addresses = ["address", "src", "dst", "hi"];
+        let addresses = ["address", "src", "dst", "source", "destination", "hi"];
         let mut found: Vec<&str> = lock
             .lines()
             .filter_map(|line| line.split_once(" size="))
@@ -196,6 +209,7 @@ mod tests {
         let known = [
             "Addr",
             "DifferenceKey",
+            "Event",
             "Flow",
             "FlowKey",
             "Settings",
@@ -212,7 +226,7 @@ mod tests {
             Some(Holds::Addresses(Store::Sources))
         );
         assert_eq!(holds("generations/7/MANIFEST"), Some(Holds::Configured));
-        assert_eq!(holds("maps/EVENTS"), None);
-        assert_eq!(holds("events"), None);
+        assert_eq!(holds("maps/ELSE"), None);
+        assert_eq!(holds("else"), None);
     }
 }

@@ -23,6 +23,7 @@ use crate::{
     clock,
     config::Counters,
     error::Error,
+    events::{self, Listening},
     generation::Manifest,
     kernel::{self, Maps},
     pins::Pins,
@@ -129,6 +130,7 @@ pub fn privacy(pins: &Pins) -> Result<Privacy, Error> {
         counters: manifest.counters,
         settings: Box::new(settings),
         rehearsal: rehearse::underway(pins)?,
+        listening: events::underway(pins)?,
         now_ns: retention::now_ns()?,
     };
     let stores: Result<_, Error> = Store::ALL
@@ -165,6 +167,7 @@ struct Seen {
     counters: Counters,
     settings: Box<Settings>,
     rehearsal: Option<Underway>,
+    listening: Option<Listening>,
     now_ns: u64,
 }
 
@@ -180,6 +183,7 @@ impl Seen {
                 Store::Sources => self.counters.sources,
                 Store::Buckets | Store::Flows => true,
                 Store::Differences | Store::RehearsedBuckets => self.rehearsal.is_some(),
+                Store::Events => self.listening.is_some(),
             },
             holds: store.fields(),
             unit: self.unit(store),
@@ -214,15 +218,15 @@ impl Seen {
                     count.add(age_ns >= FLOW_TTL_NS, Some(opened_ns));
                 }
             }
-            // They are the process's that rehearses; what is left of one that was killed is cleared at the next look of a daemon.
-            Store::Differences | Store::RehearsedBuckets => count.entries = None,
+            // They are the process's that rehearses or listens; what is left of one that was killed is cleared at the next look of a daemon.
+            Store::Differences | Store::RehearsedBuckets | Store::Events => count.entries = None,
         }
         Ok(count)
     }
 
     fn unit(&self, store: Store) -> String {
         match store {
-            Store::Sources => {
+            Store::Sources | Store::Events => {
                 let Counters {
                     source_v4,
                     source_v6,
@@ -276,6 +280,17 @@ impl Seen {
                     )
                 }
                 None => (0, "no rehearsal goes on".to_owned()),
+            },
+            Store::Events => match &self.listening {
+                Some(it) => {
+                    let retention = self.counters.retention;
+                    let words = format!(
+                        "until it is read, which it is no more {} after it came; in the memory of the process that listens: {it}",
+                        length(retention)
+                    );
+                    (retention.as_secs(), words)
+                }
+                None => (0, "nobody listens".to_owned()),
             },
         }
     }
@@ -339,7 +354,7 @@ fn others(pins: &Pins) -> Result<Vec<Other>, Error> {
     let path = pins.directory().join("notes");
     others.push(Other {
         store: "notes".to_owned(),
-        holds: "reasons of bypasses, and who asked for a bypass, a confirmation or a rehearsal",
+        holds: "reasons of bypasses, and who asked for a bypass, a confirmation or a rehearsal, or listens to events",
         kept: "until the next one of its kind",
         readers: readers(&path),
         path,
@@ -391,6 +406,15 @@ fn elsewhere(manifest: &Manifest) -> Vec<Elsewhere> {
         (
             "control socket",
             "as the log, to root; nothing that was seen".to_owned(),
+        ),
+        (
+            "gate events",
+            if manifest.counters.sources {
+                "single packets that are refused or tagged, to root, while it runs; where it is written to is that person's"
+            } else {
+                "switched off, as sources are"
+            }
+            .to_owned(),
         ),
         (
             "explain, rehearse, replay",

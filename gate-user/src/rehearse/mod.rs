@@ -40,7 +40,7 @@ use crate::{
     kernel::{Loaded, Maps},
     load::{self, Base},
     object, person,
-    pins::{Note, Pins},
+    pins::{Claim, Note, Pins},
     privilege,
     progress::Progress,
     sys::{Access, devices},
@@ -88,7 +88,7 @@ pub fn underway(pins: &Pins) -> Result<Option<Underway>, Error> {
     let noted = noted(pins).filter(|it| going_on == Some(it.against) && it.against == in_force);
     // What a process left that was killed goes on for nobody, although the program compares until its deadline.
     Ok(match noted {
-        Some(noted) if pins.rehearses()? => Some(noted),
+        Some(noted) if pins.is_claimed(Claim::Rehearsal)? => Some(noted),
         _ => None,
     })
 }
@@ -100,7 +100,7 @@ fn noted(pins: &Pins) -> Option<Underway> {
 
 /// Clears away what is left of a rehearsal whose process was killed; says whether there was anything. Needs no lock on the pins.
 pub(crate) fn sweep(pins: &Pins, maps: &Maps) -> Result<bool, Error> {
-    let Some(_lock) = pins.lock_left_rehearsal()? else {
+    let Some(_lock) = pins.claim_left(Claim::Rehearsal)? else {
         return Ok(false);
     };
     if !maps.has_rehearsal()? && !pins.note(Note::Rehearsal).exists() {
@@ -127,7 +127,7 @@ pub fn rehearse(pins: &Pins, wanted: Wanted<'_>, ended: Cancelled<'_>) -> Result
     let directory = view::current(pins)?;
     pins.check_ownership()?;
     kernel::check_pins(object::OBJECT, pins)?;
-    let Some(_lock) = pins.lock_rehearsal()? else {
+    let Some(_lock) = pins.claim(Claim::Rehearsal)? else {
         return Err(RehearseError::Busy(noted(pins)).into());
     };
     if let Some(bypass) = bypass::in_force(pins)? {

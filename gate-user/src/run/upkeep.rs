@@ -8,6 +8,7 @@ use crate::{
     bypass::{self, Switched, Wanted},
     clock,
     error::Error,
+    events,
     kernel::Maps,
     marking::{Finding, Marking, Tally},
     pins::Pins,
@@ -95,6 +96,11 @@ impl Upkeep {
     /// Clears away what is left of a rehearsal whose process was killed; says whether there was anything.
     pub fn follow_rehearsal(&self) -> Result<bool, Error> {
         rehearse::sweep(&self.pins, &self.maps())
+    }
+
+    /// Clears away what is left of a listener that was killed; says whether there was anything.
+    pub fn follow_events(&self) -> Result<bool, Error> {
+        events::sweep(&self.pins, &self.maps())
     }
 
     /// Deletes what is known of sources and is over; how many were.

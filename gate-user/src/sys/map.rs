@@ -30,6 +30,8 @@ pub enum MapKind {
     Array = 2,
     /// `BPF_MAP_TYPE_LPM_TRIE`
     LpmTrie = 11,
+    /// `BPF_MAP_TYPE_RINGBUF`, with no keys, no values, and a size for entries
+    RingBuf = 27,
 }
 
 /// What makes two maps interchangeable to a program.

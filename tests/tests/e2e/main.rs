@@ -18,6 +18,7 @@
 //! | `exempt` | one customer's port 25 opened and closed, and what that outlives |
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
+//! | `events` | what `gate events` says of packets, and what becomes of who listens |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
 //! | `privacy` | what is kept of whom and for how long, and that where subscribers connect to is kept nowhere |
@@ -55,6 +56,7 @@ mod diff;
 mod disk;
 mod doctor;
 mod evasion;
+mod events;
 mod exempt;
 mod explain;
 mod faults;
@@ -116,6 +118,7 @@ fn main() -> ExitCode {
         diff::trials(&found),
         doctor::trials(&found),
         rehearse::trials(&found),
+        events::trials(&found),
         readers::trials(&found),
         unsent::trials(&found),
         answers::trials(&found),

@@ -547,7 +547,7 @@ fn told(bench: &Bench<'_>) -> Result<()> {
     let age = jiff::Timestamp::now().duration_since(since.parse()?);
     ensure!((0..60).contains(&age.as_secs()), "{since}");
     // A pin that nobody knows is said to be one.
-    let strange = maps_of.join("EVENTS");
+    let strange = maps_of.join("ELSE");
     Map::open(&maps_of.join(maps::TOTALS), Access::Write)?.pin(&strange)?;
     let privacy = json(bench, &["privacy"])?;
     ensure!(

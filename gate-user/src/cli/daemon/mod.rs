@@ -293,7 +293,7 @@ async fn wait(
         .serve(move |request| answer(asked.clone(), kept.clone(), Arc::clone(&metrics), request));
     tokio::pin!(serve);
     let mut listening = true;
-    let mut uncleared = None;
+    let (mut uncleared, mut unheard) = (None, None);
     // A signal that came before those above listened is in its flag.
     while !ended.is_set() {
         if hung_up.take()
@@ -320,6 +320,7 @@ async fn wait(
                     say::bypass(&found);
                 }
                 say::rehearsal(upkeep.follow_rehearsal(), &mut uncleared);
+                say::listener(upkeep.follow_events(), &mut unheard);
             }
             _ = marks.tick() => {
                 if let Some(Some(finding)) = chore(desk, Chore::Marks, upkeep.follow_marks(&mut marking)) {

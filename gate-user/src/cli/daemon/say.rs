@@ -93,25 +93,43 @@ pub(super) fn bypass(found: &Found) {
     }
 }
 
-/// What became of a rehearsal whose process was killed. It judges no packet: that it cannot be cleared away ends no daemon, and is said
-/// once, which `told` remembers.
+/// What became of a rehearsal whose process was killed.
 pub(super) fn rehearsal(cleared: Result<bool, Error>, told: &mut Option<String>) {
+    let events = [Event::RehearsalCleared, Event::RehearsalStuck];
+    let kept = "nothing of what it found is kept";
+    left(cleared, events, "a rehearsal", kept, told);
+}
+
+/// What became of a listener to events that was killed.
+pub(super) fn listener(cleared: Result<bool, Error>, told: &mut Option<String>) {
+    let events = [Event::ListenerCleared, Event::ListenerStuck];
+    let kept = "events are told to nobody";
+    left(cleared, events, "a listener to events", kept, told);
+}
+
+/// What became of something whose command was killed. It judges no packet: that it cannot be cleared away ends no daemon, and is said
+/// once, which `told` remembers.
+fn left(
+    cleared: Result<bool, Error>,
+    [gone, stuck]: [Event; 2],
+    what: &str,
+    kept: &str,
+    told: &mut Option<String>,
+) {
     match cleared {
         Ok(true) => {
-            words(
-                Event::RehearsalCleared,
-                "cleared away a rehearsal whose command is gone; nothing of what it found is kept",
-            );
+            let text = format!("cleared away {what} whose command is gone; {kept}");
+            log(Entry::new(gone, text));
             *told = None;
         }
         Ok(false) => *told = None,
         Err(error) => {
             let error = error.to_string();
             if told.as_ref() != Some(&error) {
-                let stuck = format!(
-                    "cannot clear away a rehearsal whose command is gone, and tries again: {error}"
+                let text = format!(
+                    "cannot clear away {what} whose command is gone, and tries again: {error}"
                 );
-                log(Entry::new(Event::RehearsalStuck, stuck).text(Field::Reason, &error));
+                log(Entry::new(stuck, text).text(Field::Reason, &error));
                 *told = Some(error);
             }
         }

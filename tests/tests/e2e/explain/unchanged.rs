@@ -31,13 +31,16 @@ fn content(pins: &Path) -> Result<Content> {
         .map(|name| {
             let map = Map::open(&pins.map(name), Access::Read)?;
             let bytes = match name {
-                maps::STATE | maps::TOTAL_BUCKET => array::<u64>(&map),
+                maps::STATE | maps::TOTAL_BUCKET | maps::EVENT_BUCKET => array::<u64>(&map),
                 maps::SOURCES => array::<SourceSet>(&map),
                 maps::EXPIRED => array::<Packets>(&map),
                 maps::BUCKETS => array::<BucketSet>(&map),
-                maps::TOTALS | maps::COUNTRIES | maps::ANSWERS | maps::SHOWN | maps::REHEARSED => {
-                    per_cpu::<u64>(&map)
-                }
+                maps::TOTALS
+                | maps::COUNTRIES
+                | maps::ANSWERS
+                | maps::SHOWN
+                | maps::REHEARSED
+                | maps::TOLD => per_cpu::<u64>(&map),
                 maps::JUDGED => per_cpu::<Judged>(&map),
                 maps::COUNTERS => per_cpu::<Packets>(&map),
                 maps::LIMITED => per_cpu::<Limited>(&map),

@@ -380,7 +380,11 @@ fn stray_maps(bench: &Bench<'_>) -> Result<Vec<(String, u32)>> {
         })
         .collect();
     let mut stray = Vec::new();
-    for name in maps::SLOTTED.into_iter().chain(maps::REHEARSAL) {
+    for name in maps::SLOTTED
+        .into_iter()
+        .chain(maps::REHEARSAL)
+        .chain(maps::LISTENER)
+    {
         let path = Path::new("maps").join(name);
         let Some(pin) = pins.iter().find(|it| it.path.ends_with(&path)) else {
             continue;

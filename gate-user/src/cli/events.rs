@@ -1,0 +1,108 @@
+//! `gate events`: the terms, and the signals that end it.
+
+use std::{
+    io::{self, IsTerminal as _},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use anyhow::Context as _;
+use gate_user::{
+    Exit,
+    bypass::Span,
+    events::{self, Form, RATES, SAMPLES, Wanted},
+    pins::Pins,
+};
+use ipnet::IpNet;
+use signal_hook::{
+    consts::{SIGHUP, SIGINT, SIGTERM},
+    flag,
+};
+
+use super::{
+    Format,
+    counters::{country, verdicts},
+};
+
+/// What is listened to.
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
+    /// One event in so many, chosen by chance in the kernel
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u64).range(SAMPLES))]
+    sample: u64,
+    /// So many events a second at most, and so many at once, counted in the kernel for all processors together
+    #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(RATES))]
+    rate: u64,
+    /// Only events of this pool
+    #[arg(long, value_name = "NAME")]
+    pool: Option<String>,
+    /// Only events of this class
+    #[arg(long, value_name = "NAME")]
+    class: Option<String>,
+    /// Only events of this country; `-` is that of addresses which no database knows
+    #[arg(long, value_name = "CODE", value_parser = country, allow_hyphen_values = true)]
+    country: Option<String>,
+    /// Only events of this verdict
+    #[arg(long, value_parser = verdicts())]
+    verdict: Option<&'static str>,
+    /// Only events of sources in this prefix
+    #[arg(long, value_name = "PREFIX")]
+    prefix: Option<IpNet>,
+    /// Only events of this interface
+    #[arg(long, value_name = "NAME")]
+    interface: Option<String>,
+    /// So many events [default: until it is ended]
+    #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// For how long: 10m, 1h30m, 90s [default: until it is ended]
+    #[arg(long = "for", value_name = "TIME")]
+    length: Option<Span>,
+}
+
+impl Arguments {
+    /// Listens until it has heard enough, or a signal comes.
+    pub(super) fn run(self, pins: &Pins, format: Option<Format>) -> anyhow::Result<Exit> {
+        let ended = Arc::new(AtomicBool::new(false));
+        for signal in [SIGINT, SIGTERM, SIGHUP] {
+            // Where nobody reads what is written, the first one is not heard; the second one ends it all the same.
+            flag::register_conditional_shutdown(signal, Exit::Failed as i32, Arc::clone(&ended))
+                .and_then(|_| flag::register(signal, Arc::clone(&ended)))
+                .context("cannot listen for signals")?;
+        }
+        let mut out = io::stdout().lock();
+        let form = match format {
+            Some(Format::Json | Format::Ndjson) => Form::Ndjson,
+            None if !out.is_terminal() => Form::Ndjson,
+            Some(Format::Text | Format::Csv | Format::Markdown | Format::Html) | None => Form::Text,
+        };
+        let Self {
+            sample,
+            rate,
+            pool,
+            class,
+            country,
+            verdict,
+            prefix,
+            interface,
+            count,
+            length,
+        } = self;
+        let wanted = Wanted {
+            sample,
+            rate,
+            pool,
+            class,
+            country,
+            verdict,
+            prefix,
+            interface,
+            count,
+            length: length.map(|Span(length)| length),
+        };
+        Ok(events::events(pins, &wanted, form, &mut out, &|| {
+            ended.load(Ordering::Relaxed)
+        })?)
+    }
+}
