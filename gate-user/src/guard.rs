@@ -41,6 +41,18 @@ pub fn violations(guards: &Guards, old: &Manifest, new: &Manifest) -> Vec<String
     found
 }
 
+/// What the guard has against putting the database `new` in the place of `old`.
+pub(crate) fn database_violations(guard: Guard, old: &Database, new: &Database) -> Vec<String> {
+    let mut found = Vec::new();
+    databases(
+        guard,
+        std::slice::from_ref(old),
+        std::slice::from_ref(new),
+        &mut found,
+    );
+    found
+}
+
 fn databases(guard: Guard, old: &[Database], new: &[Database], found: &mut Vec<String>) {
     if old.is_empty() || new.is_empty() {
         // That there is a database at all is for the configuration to say.

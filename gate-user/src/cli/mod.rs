@@ -170,7 +170,7 @@ enum Command {
         #[arg(long, value_name = "TIME", default_value = "1s", value_parser = interval)]
         interval: Span,
     },
-    /// Look at country databases: what they are, and what another one would change
+    /// Look at country databases: what they are, and what another one would change; and fetch them
     #[command(subcommand)]
     Geoip(geoip::Command),
     /// Say what the gate knows about addresses: country, class, pool
