@@ -71,10 +71,8 @@ fn present(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> 
             .map(|path| directory.join(path.value))
             .collect::<Vec<PathBuf>>())
     });
-    let updates = databases
-        .as_ref()
-        .map_err(|reported| *reported)
-        .and_then(|databases| update::read(section, directory, databases, problems));
+    let named = databases.as_ref().ok().map(Vec::as_slice);
+    let updates = update::read(section, directory, named, problems);
     let geoip = databases.and_then(|databases| {
         Ok(Some(Geoip {
             databases,

@@ -41,11 +41,11 @@ const MIB_ACCEPTED: RangeInclusive<i64> = 1..=1024;
 const SECONDS: i64 = 30;
 const SECONDS_ACCEPTED: RangeInclusive<i64> = 1..=600;
 
-/// Reads those of `section`; paths are relative to `directory`, and `databases` are those that there are.
+/// Reads those of `section`; paths are relative to `directory`, and `databases` are those that there are, where that is known.
 pub(super) fn read(
     section: &Section<'_>,
     directory: &Path,
-    databases: &[PathBuf],
+    databases: Option<&[PathBuf]>,
     problems: &mut Problems,
 ) -> Result<Vec<Update>, Reported> {
     let mut updates: Vec<Update> = Vec::new();
@@ -72,7 +72,7 @@ pub(super) fn read(
 fn one(
     section: &Section<'_>,
     directory: &Path,
-    databases: &[PathBuf],
+    databases: Option<&[PathBuf]>,
     problems: &mut Problems,
 ) -> Result<Update, Reported> {
     let database = section.required("database", path, problems);
@@ -84,7 +84,7 @@ fn one(
     let seconds = section.optional("timeout", within(SECONDS_ACCEPTED), problems);
     let database = database.and_then(|Listed { value, origin }| {
         let database = directory.join(value);
-        if databases.contains(&database) {
+        if databases.is_none_or(|it| it.contains(&database)) {
             return Ok(database);
         }
         Err(problems.error(

@@ -93,7 +93,7 @@ impl Credentials {
         }
         let words = text.split_once(' ');
         let header = match words {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") => {
+            Some((scheme, token)) if scheme.eq_ignore_ascii_case("bearer") && text.is_ascii() => {
                 format!("Bearer {}", token.trim())
             }
             _ if text.contains(':') => format!("Basic {}", STANDARD.encode(text)),
@@ -152,7 +152,7 @@ mod tests {
             "canary",
             "canary:a\ncanary:b",
             "can\0ary:a",
-            "Bearer \u{e9}:\r",
+            "Bearer \u{e9}",
         ] {
             let error = of(text, 0o600).unwrap_err();
             assert!(matches!(error.fault, CredentialsFault::Form), "{text:?}");

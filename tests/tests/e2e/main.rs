@@ -18,6 +18,7 @@
 //! | `exempt` | one customer's port 25 opened and closed, and what that outlives |
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
+//! | `update` | what `gate geoip update` fetches, and what it does not take, whatever servers do |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
 //! | `privacy` | what is kept of whom and for how long, and that where subscribers connect to is kept nowhere |
@@ -78,6 +79,7 @@ mod swap;
 mod throttle;
 mod top;
 mod unsent;
+mod update;
 mod wayback;
 
 use std::process::ExitCode;
@@ -112,6 +114,7 @@ fn main() -> ExitCode {
         explain::trials(&found),
         matrix::trials(&found),
         top::trials(&found),
+        update::trials(&found),
         privacy::trials(&found),
         diff::trials(&found),
         doctor::trials(&found),
