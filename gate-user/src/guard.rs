@@ -36,7 +36,14 @@ impl fmt::Display for GuardError {
 #[must_use]
 pub fn violations(guards: &Guards, old: &Manifest, new: &Manifest) -> Vec<String> {
     let mut found = Vec::new();
-    databases(guards.geoip, &old.databases, &new.databases, &mut found);
+    let what = "the database in force";
+    databases(
+        guards.geoip,
+        &old.databases,
+        &new.databases,
+        what,
+        &mut found,
+    );
     lists(guards.lists, &old.list_files, &new.list_files, &mut found);
     found
 }
@@ -48,12 +55,20 @@ pub(crate) fn database_violations(guard: Guard, old: &Database, new: &Database) 
         guard,
         std::slice::from_ref(old),
         std::slice::from_ref(new),
+        "the one that is there",
         &mut found,
     );
     found
 }
 
-fn databases(guard: Guard, old: &[Database], new: &[Database], found: &mut Vec<String>) {
+/// `what` is what `old` is.
+fn databases(
+    guard: Guard,
+    old: &[Database],
+    new: &[Database],
+    what: &str,
+    found: &mut Vec<String>,
+) {
     if old.is_empty() || new.is_empty() {
         // That there is a database at all is for the configuration to say.
         return;
@@ -63,7 +78,7 @@ fn databases(guard: Guard, old: &[Database], new: &[Database], found: &mut Vec<S
         let before = old.iter().find(|it| families(it) == families(database));
         if let Some(before) = before.filter(|it| database.built < it.built) {
             found.push(format!(
-                "{}: built {:.0}, which is before the database in force was ({:.0})",
+                "{}: built {:.0}, which is before {what} was ({:.0})",
                 database.path.display(),
                 database.built,
                 before.built
@@ -149,7 +164,13 @@ mod tests {
 
     fn of_databases(old: &[Database], new: &[Database]) -> Vec<String> {
         let mut found = Vec::new();
-        databases(Guard::default(), old, new, &mut found);
+        databases(
+            Guard::default(),
+            old,
+            new,
+            "the database in force",
+            &mut found,
+        );
         found
     }
 

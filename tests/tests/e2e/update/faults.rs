@@ -60,7 +60,9 @@ type Case = (&'static str, Reply, i32, &'static str);
 fn cases(address: &str) -> Result<Vec<Case>> {
     let head = "HTTP/1.1 200 OK\r\n";
     let redirect = |to: &str| Reply::new("302 Found", &format!("Location: {to}\r\n"), b"");
-    let wide: Vec<(String, &str)> = (0..9).map(|it| (format!("31.{it}.0.0/16"), "FR")).collect();
+    let wide: Vec<(String, &str)> = (0..9)
+        .map(|it| (format!("{}.0.0.0/16", 31 + 2 * it), "FR"))
+        .collect();
     let wide = wide.iter().map(|(net, country)| (net.as_str(), *country));
     let wide: Vec<_> = NETWORKS.into_iter().chain(wide).collect();
     let mut half = newer()?;
@@ -239,7 +241,7 @@ fn cases(address: &str) -> Result<Vec<Case>> {
             "older",
             ok(&database::of_day(-1, &NETWORKS)?),
             2,
-            "which is before the database in force",
+            "which is before the one that is there was",
         ),
         (
             "shrunk",
