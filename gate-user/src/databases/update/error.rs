@@ -92,9 +92,12 @@ impl UpdateError {
     /// A fetch into the file at `path` that failed.
     pub(super) fn fetch(path: &Path) -> impl FnOnce(FetchError) -> Self {
         let path = path.to_owned();
-        move |error| match error.failure {
-            Failure::Write(error) => Self::io("write", &path)(error),
-            failure => Self::Fetch(FetchError { failure, ..error }),
+        move |FetchError { origin, failure }| {
+            if let Failure::Write(error) = failure {
+                Self::io("write", &path)(error)
+            } else {
+                Self::Fetch(FetchError { origin, failure })
+            }
         }
     }
 
@@ -155,16 +158,20 @@ impl UpdateError {
                     .to_owned()
             }
             Self::Busy { lock } => format!("`fuser --verbose {}` shows who holds it; wait until that has ended", lock.display()),
-            Self::Io { error, path, .. } => match error.kind() {
-                io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => format!(
-                    "run it as whoever may write to {}",
-                    path.parent().unwrap_or(path).display()
-                ),
-                io::ErrorKind::NotFound => {
-                    format!("make the directory: `mkdir -p {}`", path.parent().unwrap_or(path).display())
+            Self::Io { error, path, .. } => {
+                let kind = error.kind();
+                let directory = path.parent().unwrap_or(path).display();
+                if matches!(
+                    kind,
+                    io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem
+                ) {
+                    format!("run it as whoever may write to {directory}")
+                } else if kind == io::ErrorKind::NotFound {
+                    format!("make the directory: `mkdir -p {directory}`")
+                } else {
+                    format!("`df {directory}` shows whether there is room")
                 }
-                _ => format!("`df {}` shows whether there is room", path.parent().unwrap_or(path).display()),
-            },
+            }
         }
     }
 }

@@ -153,7 +153,7 @@ impl Updated {
             }
             Outcome::Unchanged => writeln!(out, "  unchanged  {from} has no other")?,
             Outcome::Failed { why, .. } => {
-                writeln!(out, "  ! not updated, the file is as it was: {why}")?
+                writeln!(out, "  ! not updated, the file is as it was: {why}")?;
             }
             Outcome::Followed => writeln!(
                 out,

@@ -10,18 +10,18 @@ use std::{
 };
 
 use anyhow::{Result, ensure};
-use flate2::{Compression, write::GzEncoder};
 use gate_tests::{exec, interrupt};
 use libtest_mimic::Trial;
-use sha2::{Digest as _, Sha256};
 
 use super::{
-    CANARY, ENCODED, Place, names, secret,
+    CANARY, ENCODED, Place,
+    cases::{cases, newer, ok},
+    names, secret,
     server::{Reply, Server, Then},
 };
 use crate::{
     bench::{Bench, Found},
-    database::{self, NETWORKS},
+    database,
     disk::Disk,
 };
 
@@ -32,230 +32,6 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("update::disks_and_permissions", disks),
         found.lab_trial("update::killed_and_twice_at_once", killed),
     ]
-}
-
-/// A better database than the small one.
-fn newer() -> Result<Vec<u8>> {
-    database::of_day(1, &NETWORKS)
-}
-
-fn gzip(content: &[u8]) -> Result<Vec<u8>> {
-    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
-    gzip.write_all(content)?;
-    Ok(gzip.finish()?)
-}
-
-fn ok(body: &[u8]) -> Reply {
-    Reply::new("200 OK", "", body)
-}
-
-fn hex(content: &[u8]) -> String {
-    let digits = Sha256::digest(content);
-    digits.iter().map(|it| format!("{it:02x}")).collect()
-}
-
-/// What a server answers, the exit code, and what is said.
-type Case = (&'static str, Reply, i32, &'static str);
-
-fn cases(address: &str) -> Result<Vec<Case>> {
-    let head = "HTTP/1.1 200 OK\r\n";
-    let redirect = |to: &str| Reply::new("302 Found", &format!("Location: {to}\r\n"), b"");
-    let wide: Vec<(String, &str)> = (0..9)
-        .map(|it| (format!("{}.0.0.0/16", 31 + 2 * it), "FR"))
-        .collect();
-    let wide = wide.iter().map(|(net, country)| (net.as_str(), *country));
-    let wide: Vec<_> = NETWORKS.into_iter().chain(wide).collect();
-    let mut half = newer()?;
-    half.truncate(half.len() / 2);
-    let mut bomb = newer()?;
-    bomb.resize(8 << 20, 0);
-    let refused = format!("WWW-Authenticate: Basic realm=\"{CANARY}\"\r\n");
-    Ok(vec![
-        (
-            "silence",
-            Reply::raw("", Then::Stall),
-            1,
-            "said nothing for 1 s before an answer came",
-        ),
-        (
-            "half a head",
-            Reply::raw("HTTP/1.1 200 OK\r\nX: ", Then::Stall),
-            1,
-            "said nothing for 1 s before an answer came",
-        ),
-        (
-            "a stall",
-            Reply::raw(&format!("{head}Content-Length: 99\r\n\r\nabc"), Then::Stall),
-            1,
-            "said nothing for 1 s in the middle of the file",
-        ),
-        (
-            "no answer",
-            Reply::raw("", Then::Close),
-            1,
-            "the connection ended after 0 octets",
-        ),
-        (
-            "cut short",
-            Reply::raw(&format!("{head}Content-Length: 99\r\n\r\nabc"), Then::Close),
-            1,
-            "the connection ended after 3 octets of 99",
-        ),
-        (
-            "a chunk cut short",
-            Reply::raw(
-                &format!("{head}Transfer-Encoding: chunked\r\n\r\n5\r\nabc"),
-                Then::Close,
-            ),
-            1,
-            "the connection ended after 3 octets, before the end was said",
-        ),
-        (
-            "no end",
-            Reply::raw(
-                &format!("{head}Transfer-Encoding: chunked\r\n\r\n"),
-                Then::Flood,
-            ),
-            1,
-            "more than the 1048576 octets",
-        ),
-        (
-            "huge",
-            Reply::raw(
-                &format!("{head}Content-Length: 99999999999999\r\n\r\n"),
-                Then::Stall,
-            ),
-            1,
-            "more than the 1048576 octets",
-        ),
-        (
-            "a bomb",
-            ok(&gzip(&bomb)?),
-            2,
-            "unpacks to more than the 1048576 octets",
-        ),
-        (
-            "a circle",
-            redirect(&format!("http://{address}/{CANARY}/db?key={CANARY}")),
-            1,
-            "redirects in a circle",
-        ),
-        (
-            "elsewhere in the clear",
-            redirect(&format!("http://192.0.2.1/?sig={CANARY}")),
-            1,
-            "redirects to somewhere else, which is http:// to another machine",
-        ),
-        (
-            "elsewhere with a password",
-            redirect(&format!("https://{CANARY}:{CANARY}@192.0.2.1/")),
-            1,
-            "has a user name or a password",
-        ),
-        (
-            "elsewhere on this disk",
-            redirect(&format!("file:///{CANARY}")),
-            1,
-            "redirects to somewhere else",
-        ),
-        (
-            "a page",
-            Reply::new(
-                "200 OK",
-                "Content-Type: text/html\r\n",
-                format!("<!doctype html><h1>{CANARY}</h1>").as_bytes(),
-            ),
-            2,
-            "a web page (HTML)",
-        ),
-        (
-            "401",
-            Reply::new("401 Unauthorized", &refused, CANARY.as_bytes()),
-            1,
-            "refuses access (status 401 Unauthorized)\n",
-        ),
-        (
-            "403",
-            Reply::new("403 Forbidden", "", CANARY.as_bytes()),
-            1,
-            "check the account and the key",
-        ),
-        (
-            "404",
-            Reply::new("404 Not Found", "", b""),
-            1,
-            "has nothing at this URL (status 404",
-        ),
-        (
-            "429",
-            Reply::new("429 Too Many Requests", "Retry-After: 3600\r\n", b""),
-            1,
-            "asks for 3600 s without another attempt",
-        ),
-        (
-            "500",
-            Reply::new("500 Internal Server Error", "", CANARY.as_bytes()),
-            1,
-            "status 500",
-        ),
-        (
-            "a status of its own",
-            Reply::raw(&format!("HTTP/1.1 599 {CANARY}\r\n\r\n"), Then::Close),
-            1,
-            "status 599",
-        ),
-        (
-            "304 unasked",
-            Reply::new("304 Not Modified", "", b""),
-            1,
-            "status 304",
-        ),
-        (
-            "no HTTP",
-            Reply::raw(&format!("220 {CANARY} ESMTP\r\n"), Then::Close),
-            1,
-            "does not speak HTTP",
-        ),
-        (
-            "compressed",
-            Reply::new("200 OK", "Content-Encoding: gzip\r\n", &gzip(&newer()?)?),
-            1,
-            "Content-Encoding",
-        ),
-        ("nothing", ok(b""), 2, "is an empty file"),
-        ("half a file", ok(&half), 2, "damaged or cut short"),
-        (
-            "half a gzip file",
-            ok(gzip(&newer()?)?.get(..500).unwrap_or_default()),
-            2,
-            "damaged or cut short",
-        ),
-        ("a text", ok(CANARY.as_bytes()), 2, "not a MaxMind DB file"),
-        (
-            "another type",
-            ok(&database::without_countries()?),
-            2,
-            "has no country",
-        ),
-        (
-            "older",
-            ok(&database::of_day(-1, &NETWORKS)?),
-            2,
-            "which is before the one that is there was",
-        ),
-        (
-            "shrunk",
-            ok(&database::of_day(1, NETWORKS.get(..2).unwrap_or_default())?),
-            2,
-            "1 IPv4 networks, down from 4",
-        ),
-        (
-            "grown",
-            ok(&database::of_day(1, &wide)?),
-            2,
-            "IPv4 networks, up from 4",
-        ),
-    ])
 }
 
 fn servers(bench: &Bench<'_>) -> Result<()> {
@@ -295,7 +71,7 @@ fn servers(bench: &Bench<'_>) -> Result<()> {
     place.configure(&url, &keys)?;
     server.set("db", ok(&newer()?));
     for (reply, code, words) in [
-        (ok(hex(b"another").as_bytes()), 2, "and should be"),
+        (ok("0".repeat(64).as_bytes()), 2, "and should be"),
         (ok(CANARY.as_bytes()), 2, "does not begin with a SHA-256"),
         (Reply::new("404 Not Found", "", b""), 1, "its checksum: "),
     ] {
@@ -371,7 +147,7 @@ fn disks(bench: &Bench<'_>) -> Result<()> {
     server.set("db", ok(&newer()?));
     let url = format!("http://{}/db", server.address);
     let disk = Disk::new(bench.lab.scratch())?;
-    place.directory = disk.path().to_owned();
+    disk.path().clone_into(&mut place.directory);
     place.database = disk.path().join("countries.mmdb");
     fs::write(&place.database, database::small()?)?;
     place.configure(&url, "")?;
@@ -380,8 +156,7 @@ fn disks(bench: &Bench<'_>) -> Result<()> {
     ensure!(place.content()? == database::small()?, "another file");
     let left = names(disk.path())?;
     ensure!(
-        left.iter()
-            .all(|it| !it.ends_with(".new") && !it.ends_with(".packed")),
+        left == [".countries.mmdb.lock", Disk::BALLAST, "countries.mmdb"],
         "{left:?}"
     );
     disk.empty()?;

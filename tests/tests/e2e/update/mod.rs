@@ -2,6 +2,7 @@
 //!
 //! Secrets are one word, in everything that may hold one: whatever is written anywhere must not have it.
 
+mod cases;
 mod faults;
 mod good;
 mod server;
