@@ -36,12 +36,39 @@ impl fmt::Display for GuardError {
 #[must_use]
 pub fn violations(guards: &Guards, old: &Manifest, new: &Manifest) -> Vec<String> {
     let mut found = Vec::new();
-    databases(guards.geoip, &old.databases, &new.databases, &mut found);
+    let what = "the database in force";
+    databases(
+        guards.geoip,
+        &old.databases,
+        &new.databases,
+        what,
+        &mut found,
+    );
     lists(guards.lists, &old.list_files, &new.list_files, &mut found);
     found
 }
 
-fn databases(guard: Guard, old: &[Database], new: &[Database], found: &mut Vec<String>) {
+/// What the guard has against putting the database `new` in the place of `old`.
+pub(crate) fn database_violations(guard: Guard, old: &Database, new: &Database) -> Vec<String> {
+    let mut found = Vec::new();
+    databases(
+        guard,
+        std::slice::from_ref(old),
+        std::slice::from_ref(new),
+        "the one that is there",
+        &mut found,
+    );
+    found
+}
+
+/// `what` is what `old` is.
+fn databases(
+    guard: Guard,
+    old: &[Database],
+    new: &[Database],
+    what: &str,
+    found: &mut Vec<String>,
+) {
     if old.is_empty() || new.is_empty() {
         // That there is a database at all is for the configuration to say.
         return;
@@ -51,7 +78,7 @@ fn databases(guard: Guard, old: &[Database], new: &[Database], found: &mut Vec<S
         let before = old.iter().find(|it| families(it) == families(database));
         if let Some(before) = before.filter(|it| database.built < it.built) {
             found.push(format!(
-                "{}: built {:.0}, which is before the database in force was ({:.0})",
+                "{}: built {:.0}, which is before {what} was ({:.0})",
                 database.path.display(),
                 database.built,
                 before.built
@@ -137,7 +164,13 @@ mod tests {
 
     fn of_databases(old: &[Database], new: &[Database]) -> Vec<String> {
         let mut found = Vec::new();
-        databases(Guard::default(), old, new, &mut found);
+        databases(
+            Guard::default(),
+            old,
+            new,
+            "the database in force",
+            &mut found,
+        );
         found
     }
 

@@ -1,4 +1,4 @@
-//! `gate geoip`: looks at country databases.
+//! `gate geoip`: looks at country databases, and fetches them.
 
 use std::path::PathBuf;
 
@@ -43,6 +43,18 @@ pub(crate) enum Command {
         prefixes: usize,
         #[command(flatten)]
         field: FieldArgument,
+    },
+    /// Fetch databases from where `[[geoip.update]]` says, unless their servers have no others; the daemon then takes them by itself
+    ///
+    /// What is wrong with one leaves the file as it is. Databases that no `[[geoip.update]]` is about are looked at only. Exit codes: 0 all are what their
+    /// servers have; 2 a bad configuration, credentials that are not kept secret, or data that is refused; 1 anything else.
+    Update {
+        /// The configuration [default: the one that is in force]
+        #[arg(long, value_name = "FILE")]
+        config: Option<PathBuf>,
+        /// Take them even if the guards refuse them; damaged data is refused all the same
+        #[arg(long)]
+        force: bool,
     },
 }
 
@@ -96,6 +108,11 @@ pub(crate) fn run(pins: &Pins, command: Command, format: Format) -> anyhow::Resu
             };
             let moves = databases::moves(&old, &new, wanted).map_err(Error::from)?;
             show(&moves, format)
+        }
+        Command::Update { config, force } => {
+            let updates = databases::update(pins, config.as_deref(), force)?;
+            show(&updates, format)?;
+            Ok(updates.exit())
         }
     }
 }

@@ -177,7 +177,7 @@ enum Command {
     /// an object a line. Exit codes: 0 ended; 2 wrong command line, or a name that nothing has; 3 the gate was detached meanwhile; 4 somebody listens already; 1 events are
     /// switched off, and anything else.
     Events(events::Arguments),
-    /// Look at country databases: what they are, and what another one would change
+    /// Look at country databases: what they are, and what another one would change; and fetch them
     #[command(subcommand)]
     Geoip(geoip::Command),
     /// Say what the gate knows about addresses: country, class, pool

@@ -115,6 +115,8 @@ pub(super) fn assemble(
         geoip: geoip.guard?,
         lists: lists_guard?,
     };
+    // Nothing that is in force is made of them.
+    geoip.updates?;
     let parts = Parts {
         interfaces,
         port25: port25?,

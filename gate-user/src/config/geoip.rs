@@ -1,12 +1,13 @@
 //! `[geoip]`: databases, and the classes of addresses that no country stands for.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::{
-    CountryField, Geoip, Guard, Listed, guard,
+    CountryField, Geoip, Guard, Listed, Update, guard,
     problem::{Problems, Reported},
     schema::GEOIP_GUARD,
     section::Section,
+    update,
     values::{path, text},
     words::word,
 };
@@ -21,6 +22,8 @@ pub(super) struct Read {
     pub(super) unknown: Result<Option<Listed<String>>, Reported>,
     /// The name of the class of tunnel prefixes.
     pub(super) tunnels: Result<Option<Listed<String>>, Reported>,
+    /// Where databases are fetched from.
+    pub(super) updates: Result<Vec<Update>, Reported>,
 }
 
 /// Reads the section; paths are relative to `directory`.
@@ -36,12 +39,14 @@ pub(super) fn read(
             guard: Ok(Guard::default()),
             unknown: Ok(None),
             tunnels: Ok(None),
+            updates: Ok(Vec::new()),
         },
         Err(reported) => Read {
             geoip: Err(reported),
             guard: Err(reported),
             unknown: Err(reported),
             tunnels: Err(reported),
+            updates: Err(reported),
         },
     }
 }
@@ -62,8 +67,12 @@ fn present(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> 
             ));
         }
         let paths = databases.value.into_iter();
-        Ok(paths.map(|path| directory.join(path.value)).collect())
+        Ok(paths
+            .map(|path| directory.join(path.value))
+            .collect::<Vec<PathBuf>>())
     });
+    let named = databases.as_ref().ok().map(Vec::as_slice);
+    let updates = update::read(section, directory, named, problems);
     let geoip = databases.and_then(|databases| {
         Ok(Some(Geoip {
             databases,
@@ -76,5 +85,6 @@ fn present(section: &Section<'_>, directory: &Path, problems: &mut Problems) -> 
         guard,
         unknown,
         tunnels,
+        updates,
     }
 }

@@ -1,15 +1,20 @@
 //! From a file to a configuration, or to everything that is wrong with it.
 
-use std::{collections::HashSet, io, path::Path};
+use std::{
+    collections::HashSet,
+    io,
+    path::{Path, PathBuf},
+};
 
 use jiff::Timestamp;
 use sha2::{Digest as _, Sha256};
 use toml::de::DeTable;
 
 use super::{
-    Config, ConfigError, Reader,
+    Config, ConfigError, CountryField, Guard, Reader, Update,
     assemble::assemble,
     files::Files,
+    geoip,
     origin::Source,
     problem::{Problems, Reported},
     schema,
@@ -37,12 +42,61 @@ pub fn load_at(path: &Path, read: &Reader<'_>, now: Timestamp) -> Result<Config,
     }
 }
 
+/// What the configuration says of the files of country databases.
+#[derive(Clone, Debug)]
+pub struct GeoipFiles {
+    /// The databases; none without `[geoip]`.
+    pub databases: Vec<PathBuf>,
+    /// Which country of an entry counts first.
+    pub country: CountryField,
+    /// How much they may change.
+    pub guard: Guard,
+    /// Where they are fetched from, those that are.
+    pub updates: Vec<Update>,
+}
+
+/// Reads `[geoip]` of the configuration at `path`, through `read`. What is wrong elsewhere, or in list files, keeps no
+/// database from being fetched.
+pub fn load_geoip(path: &Path, read: &Reader<'_>) -> Result<GeoipFiles, ConfigError> {
+    let mut problems = Problems::new(path);
+    let files = parsed(path, read, &mut problems, |root, _, problems| {
+        let section = root.table("geoip", schema::GEOIP, problems);
+        let found = geoip::read(section, path.parent().unwrap_or(Path::new("")), problems);
+        let (geoip, guard, updates) = (found.geoip?, found.guard?, found.updates?);
+        Ok(GeoipFiles {
+            country: geoip
+                .as_ref()
+                .map_or(CountryField::Country, |it| it.country),
+            databases: geoip.map_or_else(Vec::new, |it| it.databases),
+            guard,
+            updates,
+        })
+    });
+    let files = problems.finish(files).map(|(files, _)| files);
+    files.map_err(|problems| ConfigError {
+        file: path.to_owned(),
+        problems,
+    })
+}
+
 fn document(
     path: &Path,
     read: &Reader<'_>,
     now: Timestamp,
     problems: &mut Problems,
 ) -> Result<Config, Reported> {
+    parsed(path, read, problems, |root, text, problems| {
+        whole(path, text, root, read, now, problems)
+    })
+}
+
+/// Parses a configuration, and has `work` make something of its top level and its text.
+fn parsed<T>(
+    path: &Path,
+    read: &Reader<'_>,
+    problems: &mut Problems,
+    work: impl FnOnce(&Section<'_>, &str, &mut Problems) -> Result<T, Reported>,
+) -> Result<T, Reported> {
     let text = read(path).map_err(|error| unreadable(&error, problems))?;
     let source = Source::new(path, &text);
     let (document, errors) = DeTable::parse_recoverable(&text);
@@ -58,16 +112,27 @@ fn document(
         &source,
         problems,
     );
+    work(&root, &text, problems)
+}
+
+fn whole(
+    path: &Path,
+    text: &str,
+    root: &Section<'_>,
+    read: &Reader<'_>,
+    now: Timestamp,
+    problems: &mut Problems,
+) -> Result<Config, Reported> {
     let mut files = Files {
         directory: path.parent().unwrap_or(Path::new("")),
         read,
         seen: Vec::new(),
         paths: HashSet::new(),
     };
-    let parts = assemble(&root, &mut files, now, problems)?;
+    let parts = assemble(root, &mut files, now, problems)?;
     Ok(Config {
         file: path.to_owned(),
-        sha256: hex(&Sha256::digest(&text)),
+        sha256: hex(&Sha256::digest(text)),
         interfaces: parts.interfaces,
         port25: parts.port25,
         pools: parts.pools,

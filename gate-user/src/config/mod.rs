@@ -8,7 +8,7 @@
 //!
 //! From text to values: `load` parses, `section` hands out the values of a table, `values` and `words` read them, a
 //! module for each table puts them together (`interface` with `vlans` and `ports`, `port25` with `treatment`, `access`,
-//! `submission`, `geoip`, `class` with `class_rule`, `answers`, `shapes`, `lists`, `exemptions`, `counters`, `metrics`, `tags` with `marks` and `dscp`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
+//! `submission`, `geoip` with `update`, `class` with `class_rule`, `answers`, `shapes`, `lists`, `exemptions`, `counters`, `metrics`, `tags` with `marks` and `dscp`), and `assemble` checks what concerns several of them (`needs`, `overlaps`, `classes`).
 
 mod access;
 mod answers;
@@ -51,6 +51,7 @@ mod tags;
 mod tests;
 mod treatment;
 mod trust;
+mod update;
 mod values;
 mod vlans;
 mod words;
@@ -70,9 +71,10 @@ use serde::{Deserialize, Serialize};
 
 pub(crate) use self::{fault::Fault, origin::count};
 pub use self::{
-    load::{load, load_at},
+    load::{GeoipFiles, load, load_at, load_geoip},
     origin::{Listed, Origin},
     problem::{ConfigError, Problem},
+    update::Update,
     vlans::Vlans,
     words::{CountryField, Missing, Mode, Per, Stripped},
 };

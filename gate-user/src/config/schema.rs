@@ -183,6 +183,30 @@ pub(super) const GEOIP: &Table = &Table {
         key("unknown", "unknown = \"domestic\""),
         key("tunnels", "tunnels = \"foreign\""),
         key("guard", "guard = { shrink = 0.3, grow = 1.0 }"),
+        key("update", "[[geoip.update]]"),
+    ],
+};
+
+pub(super) const GEOIP_UPDATE: &Table = &Table {
+    name: "geoip.update",
+    header: "[[geoip.update]]",
+    keys: &[
+        key(
+            "database",
+            "database = \"/var/lib/GeoIP/GeoLite2-Country.mmdb\"",
+        ),
+        key(
+            "url",
+            "url = \"https://download.maxmind.com/geoip/databases/GeoLite2-Country/download?suffix=tar.gz\"",
+        ),
+        key(
+            "checksum",
+            "checksum = \"https://download.maxmind.com/geoip/databases/GeoLite2-Country/download?suffix=tar.gz.sha256\"",
+        ),
+        key("credentials", "credentials = \"/etc/gate/maxmind.key\""),
+        key("ca", "ca = \"/etc/gate/mirror.pem\""),
+        key("max_mib", "max_mib = 256"),
+        key("timeout", "timeout = 30"),
     ],
 };
 
@@ -408,7 +432,7 @@ mod tests {
     use super::*;
 
     const DOCUMENTATION: &str = include_str!("../../../docs/config.md");
-    const TABLES: [&Table; 24] = [
+    const TABLES: [&Table; 25] = [
         ROOT,
         INTERFACE,
         PORT25,
@@ -418,6 +442,7 @@ mod tests {
         SOURCE_PREFIX,
         SUBMISSION,
         GEOIP,
+        GEOIP_UPDATE,
         GEOIP_GUARD,
         CLASS,
         CONNECTIONS,

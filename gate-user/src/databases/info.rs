@@ -70,6 +70,11 @@ pub fn info(pins: &Pins, paths: &[PathBuf], field: CountryField) -> Result<Infos
         (Err(_), []) => return loaded.map(|_| Infos::of(Timestamp::now(), Vec::new(), Vec::new())),
         (_, named) => named.to_vec(),
     };
+    Ok(of(&paths, field, loaded.as_ref().ok()))
+}
+
+/// The databases at `paths`, beside those of the generation in force.
+pub(super) fn of(paths: &[PathBuf], field: CountryField, loaded: Option<&Manifest>) -> Infos {
     let at = Timestamp::now();
     let mut attribution = Vec::new();
     let mut progress = Progress::new();
@@ -94,7 +99,7 @@ pub fn info(pins: &Pins, paths: &[PathBuf], field: CountryField) -> Result<Infos
             Info::of(
                 path,
                 read.map_err(|it| format!("{}\n  hint: {}", it.cause, it.hint())),
-                loaded.as_ref().ok(),
+                loaded,
                 at,
             )
         })
@@ -102,7 +107,7 @@ pub fn info(pins: &Pins, paths: &[PathBuf], field: CountryField) -> Result<Infos
     progress.finish();
     attribution.sort();
     attribution.dedup();
-    Ok(Infos::of(at, databases, attribution))
+    Infos::of(at, databases, attribution)
 }
 
 impl Infos {
@@ -171,7 +176,8 @@ impl Report for Infos {
             if index > 0 {
                 writeln!(out)?;
             }
-            info.text(out)?;
+            writeln!(out, "{}", info.path.display())?;
+            info.details(out)?;
         }
         attribution
             .iter()
@@ -180,15 +186,15 @@ impl Report for Infos {
 }
 
 impl Info {
-    fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
+    /// All but its path.
+    pub(super) fn details(&self, out: &mut dyn io::Write) -> io::Result<()> {
         let Self {
-            path,
+            path: _,
             found,
             age_days,
             fault,
             loaded,
         } = self;
-        writeln!(out, "{}", path.display())?;
         if let Some(fault) = fault {
             writeln!(out, "  ! {fault}")?;
         }

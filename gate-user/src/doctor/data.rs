@@ -145,7 +145,7 @@ pub(super) fn ages(manifest: &Manifest, now: Timestamp) -> Vec<Finding> {
         at.warning(
             found,
             "addresses change hands: every month some percent of countries are wrong that were right",
-            format!("get the provider's latest one and rename it into its place (`mv new.mmdb {path}`); the daemon takes it"),
+            format!("get the provider's latest one and rename it into its place (`mv new.mmdb {path}`), or have `gate geoip update` do that; the daemon takes it"),
         )
     };
     manifest.databases.iter().map(age).collect()

@@ -1,10 +1,9 @@
 //! The file of exemptions: read and replaced as a whole, by one at a time.
 
 use std::{
-    ffi::OsString,
-    fs::{self, File, OpenOptions, Permissions},
+    fs::{self, File, OpenOptions},
     io::{self, Write as _},
-    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _, fchown},
+    os::unix::fs::OpenOptionsExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -16,13 +15,11 @@ use nix::{
 };
 
 use super::ExemptError;
-use crate::file;
+use crate::{file, replace};
 
 /// The permissions of a file that was not there: who may look at the configuration may look at it.
 const MODE: u32 = 0o644;
 
-/// The permissions of the lock: who could open it could hold it.
-const LOCK_MODE: u32 = 0o600;
 /// How long somebody else may be at it: a change takes seconds, with the largest lists.
 const PATIENCE: Duration = Duration::from_mins(1);
 /// How often it is asked whether they are done.
@@ -38,9 +35,6 @@ pub(super) struct Store {
 
 impl Store {
     /// Waits for its turn; `waiting` is called once if there is anybody to wait for.
-    ///
-    /// The lock is on a file beside it, which stays: the file itself is replaced at each change, and whoever may read the directory could hold a
-    /// lock on that.
     pub(super) fn lock(path: &Path, waiting: &mut dyn FnMut()) -> Result<Self, ExemptError> {
         Self::lock_within(path, waiting, PATIENCE)
     }
@@ -50,22 +44,12 @@ impl Store {
         waiting: &mut dyn FnMut(),
         patience: Duration,
     ) -> Result<Self, ExemptError> {
-        let path = target(path);
+        let path = replace::target(path);
         let directory = path.parent().unwrap_or(Path::new("/"));
         let directory =
             File::open(directory).map_err(ExemptError::io("open the directory of", &path))?;
-        let mut name = OsString::from(".");
-        name.push(path.file_name().unwrap_or_default());
-        name.push(".lock");
-        let beside = path.with_file_name(name);
-        let mut open = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(LOCK_MODE)
-            .custom_flags(libc::O_NOFOLLOW)
-            .open(&beside)
-            .map_err(ExemptError::io("open", &beside))?;
+        let beside = replace::beside(&path, ".lock");
+        let mut open = replace::open_lock(&beside).map_err(ExemptError::io("open", &beside))?;
         let begun = Instant::now();
         let mut told = false;
         loop {
@@ -115,10 +99,7 @@ impl Store {
         name.push(".new");
         let new = self.path.with_file_name(name);
         // What a writer left that was killed.
-        match fs::remove_file(&new) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            _ => {}
-        }
+        replace::remove(&new)?;
         let made = self.fill(&new, text);
         if made.is_err() {
             // The error is told; what is left is removed by the next writer.
@@ -134,40 +115,19 @@ impl Store {
             .create_new(true)
             .mode(MODE)
             .open(new)?;
-        let mode = match fs::metadata(&self.path) {
-            Ok(old) => {
-                fchown(&file, Some(old.uid()), Some(old.gid()))?;
-                old.mode() & 0o7777
-            }
-            Err(_) => MODE,
-        };
-        file.set_permissions(Permissions::from_mode(mode))?;
+        replace::dress(&file, &self.path, MODE)?;
         file.write_all(text.as_bytes())?;
         file.sync_all()?;
         fs::rename(new, &self.path)
     }
 }
 
-/// The file to change: whoever made a symbolic link wants the one changed, or made, that it leads to.
-fn target(path: &Path) -> PathBuf {
-    if let Ok(found) = fs::canonicalize(path) {
-        return found;
-    }
-    let path = match (fs::read_link(path), path.parent()) {
-        (Ok(target), Some(directory)) => directory.join(target),
-        (Ok(target), None) => target,
-        (Err(_), _) => path.to_owned(),
-    };
-    let directory = path.parent().and_then(|it| fs::canonicalize(it).ok());
-    match (directory, path.file_name()) {
-        (Some(directory), Some(name)) => directory.join(name),
-        _ => path,
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::symlink;
+    use std::{
+        fs::Permissions,
+        os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink},
+    };
 
     use tempfile::tempdir;
 

@@ -19,6 +19,7 @@
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
 //! | `events` | what `gate events` says of packets, and what becomes of who listens |
+//! | `update` | what `gate geoip update` fetches, and what it does not take, whatever servers do |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
 //! | `matrix` | the table for customers, cell by cell |
 //! | `privacy` | what is kept of whom and for how long, and that where subscribers connect to is kept nowhere |
@@ -80,6 +81,7 @@ mod swap;
 mod throttle;
 mod top;
 mod unsent;
+mod update;
 mod wayback;
 
 use std::process::ExitCode;
@@ -114,6 +116,7 @@ fn main() -> ExitCode {
         explain::trials(&found),
         matrix::trials(&found),
         top::trials(&found),
+        update::trials(&found),
         privacy::trials(&found),
         diff::trials(&found),
         doctor::trials(&found),

@@ -118,6 +118,7 @@ fn no_accepted_key_is_ignored() {
         schema::ACCESS,
         schema::SUBMISSION,
         schema::GEOIP,
+        schema::GEOIP_UPDATE,
         schema::CLASS,
         schema::ANSWERS,
         schema::SHAPES,

@@ -10,6 +10,7 @@ mod lists;
 mod metrics;
 mod pools;
 mod tags;
+mod updates;
 mod vlans;
 
 use std::{collections::HashMap, io, path::Path};
