@@ -21,6 +21,7 @@ use self::{
     moment::{Reader, without_entry},
     write::{Batch, Writer},
 };
+pub(crate) use self::moment::{UNKNOWN, rows};
 pub use self::{
     row::Kind,
     wanted::{Sort, Wanted},
