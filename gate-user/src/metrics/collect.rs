@@ -25,7 +25,7 @@ use crate::{
 };
 
 /// What a collection found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Collection {
     /// The state of the gate; nothing if it cannot be told.
     pub state: Option<State>,

@@ -21,7 +21,7 @@ const NAMED: usize = 6;
 
 /// The steps of the last hour.
 #[derive(Debug, Default)]
-pub(super) struct History {
+pub(in crate::metrics) struct History {
     /// What was read last; nothing before the first time, and where it could not be read.
     last: Option<Reading>,
     /// When it was first tried.
@@ -60,12 +60,12 @@ struct Packets {
 
 impl History {
     /// Whether a step is over.
-    pub(super) fn is_due(&self) -> bool {
+    pub(in crate::metrics) fn is_due(&self) -> bool {
         self.tried.is_none_or(|tried| tried.elapsed() >= STEP)
     }
 
     /// Ends a step.
-    pub(super) fn take(&mut self, pins: &Pins) -> Result<(), Error> {
+    pub(in crate::metrics) fn take(&mut self, pins: &Pins) -> Result<(), Error> {
         self.tried = Some(Instant::now());
         // Where it cannot be read, the next step begins when it can be again: what came meanwhile is in none.
         let last = self.last.take();
@@ -93,7 +93,7 @@ impl History {
     }
 
     /// As a page reads it.
-    pub(super) fn json(&self) -> serde_json::Result<Vec<u8>> {
+    pub(in crate::metrics) fn json(&self) -> serde_json::Result<Vec<u8>> {
         let chart = |of: fn(&Packets) -> &ByName| {
             let steps: Vec<&ByName> = self.steps.iter().map(|it| of(&it.packets)).collect();
             chart(&steps)
