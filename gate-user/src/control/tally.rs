@@ -176,11 +176,19 @@ mod tests {
             ]
         );
         assert_eq!(tally.succeeded_at, Timestamp::from_second(1).ok());
-        let recent: Vec<_> = tally.recent.iter().map(|it| (it.ended, it.why.as_deref())).collect();
+        let recent: Vec<_> = tally
+            .recent
+            .iter()
+            .map(|it| (it.ended, it.why.as_deref()))
+            .collect();
         let no = Some("no");
         assert_eq!(
             recent,
-            [(Ended::Unchanged, None), (Ended::Refused, no), (Ended::Refused, no)]
+            [
+                (Ended::Unchanged, None),
+                (Ended::Refused, no),
+                (Ended::Refused, no)
+            ]
         );
         for second in 4..100 {
             tally.count(&attempt(second, Outcome::Unchanged { generation: 1 }));

@@ -17,11 +17,11 @@ mod write;
 
 use std::{io, thread, time::Instant};
 
+pub(crate) use self::moment::{UNKNOWN, rows};
 use self::{
     moment::{Reader, without_entry},
     write::{Batch, Writer},
 };
-pub(crate) use self::moment::{UNKNOWN, rows};
 pub use self::{
     row::Kind,
     wanted::{Sort, Wanted},

@@ -114,7 +114,11 @@ pub(super) fn said(said: Said) -> Reply {
 }
 
 fn status_page() -> Reply {
-    let mut reply = reply(StatusCode::OK, "text/html; charset=utf-8", web::PAGE.as_str());
+    let mut reply = reply(
+        StatusCode::OK,
+        "text/html; charset=utf-8",
+        web::PAGE.as_str(),
+    );
     let policy = HeaderValue::from_static(web::POLICY.as_str());
     for (name, value) in [
         (CONTENT_SECURITY_POLICY, policy),

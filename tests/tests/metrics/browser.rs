@@ -124,7 +124,8 @@ impl Browser {
 
     /// What an expression of the page's own language is there.
     pub(crate) fn evaluate(&mut self, expression: &str) -> Result<Value> {
-        let parameters = json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
+        let parameters =
+            json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
         let answer = self.call("Runtime.evaluate", parameters)?;
         if let Some(exception) = answer.get("exceptionDetails") {
             bail!("{expression}: {exception}");
@@ -150,17 +151,15 @@ impl Browser {
 
     /// Waits until an expression is true.
     pub(crate) fn shows(&mut self, what: &str, expression: &str) -> Result<()> {
-        let mut found = Ok(Value::Null);
+        // It fails where nothing that it asks for is there yet.
         let shown = interrupt::wait_until(PATIENCE, || {
-            found = self.evaluate(expression);
-            matches!(found, Ok(Value::Bool(true)) | Err(_))
+            matches!(self.evaluate(expression), Ok(Value::Bool(true)))
         })?;
-        found?;
         if shown {
             return Ok(());
         }
-        let text = self.evaluate("document.body.innerText")?;
-        bail!("the page does not show {what}: {text}")
+        let text = self.evaluate("[document.hidden, document.body.innerText]")?;
+        bail!("the page does not show {what}: {text} {:?}", self.seen()?)
     }
 
     /// What it did and said so far.
@@ -172,7 +171,8 @@ impl Browser {
             match event.get("method").and_then(Value::as_str) {
                 Some("Network.requestWillBeSent") => {
                     let url = event.pointer("/params/request/url");
-                    seen.asked.extend(url.and_then(Value::as_str).map(str::to_owned));
+                    seen.asked
+                        .extend(url.and_then(Value::as_str).map(str::to_owned));
                 }
                 Some("Runtime.consoleAPICalled" | "Runtime.exceptionThrown" | "Log.entryAdded") => {
                     seen.complaints.push(event.to_string());
@@ -202,5 +202,6 @@ impl Drop for Browser {
 
 fn text(value: &Value, key: &str) -> Result<String> {
     let text = value.get(key).and_then(Value::as_str);
-    text.map(str::to_owned).with_context(|| format!("no {key}: {value}"))
+    text.map(str::to_owned)
+        .with_context(|| format!("no {key}: {value}"))
 }

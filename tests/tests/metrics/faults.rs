@@ -156,11 +156,15 @@ fn pages(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
         let mut left = Vec::new();
         for (path, stream) in open.into_iter().zip(streams) {
             let answered = stream.and_then(|mut stream| {
-                stream.write_all(format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").as_bytes())?;
+                stream
+                    .write_all(format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").as_bytes())?;
                 http::parse(&http::rest(&mut stream))
             });
             match answered {
-                Ok(answer) => ensure!(answer.status == 200 && answer.body.len() > 50, "{path}: {answer:?}"),
+                Ok(answer) => ensure!(
+                    answer.status == 200 && answer.body.len() > 50,
+                    "{path}: {answer:?}"
+                ),
                 Err(_) => left.push(path),
             }
         }

@@ -157,7 +157,9 @@ impl Document {
             interfaces: status.map(interfaces).unwrap_or_default(),
             databases: status.map(databases).unwrap_or_default(),
             verdicts: Verdicts::default().named().map(|(name, _)| name),
-            tables: known.counters.map_or_else(Vec::new, |it| tables(it, settings)),
+            tables: known
+                .counters
+                .map_or_else(Vec::new, |it| tables(it, settings)),
             attribution: status.map_or_else(Vec::new, |it| it.attribution.clone()),
         }
     }
@@ -214,6 +216,8 @@ fn tables(counters: &Counters, settings: &Metrics) -> Vec<Table> {
             verdicts: it.by_verdict.each(),
             over_limit: it.over_limit,
         });
+        // Of these, most never come up.
+        let rows = rows.filter(|it| it.packets > 0 || !matches!(kind, Kind::Unsent | Kind::Limits));
         table(kind.name(), rows.collect(), ROWS)
     };
     let mut tables: Vec<Table> = KINDS.iter().map(of_kind).collect();

@@ -101,7 +101,11 @@ impl History {
         serde_json::to_vec(&Document {
             step_seconds: STEP.as_secs(),
             since: self.last.as_ref().map(|it| it.at.as_millisecond()),
-            ends: self.steps.iter().map(|it| it.end.as_millisecond()).collect(),
+            ends: self
+                .steps
+                .iter()
+                .map(|it| it.end.as_millisecond())
+                .collect(),
             lengths: self.steps.iter().map(|it| it.length.as_millis()).collect(),
             verdicts: chart(|it| &it.verdicts),
             classes: chart(|it| &it.classes),
@@ -194,7 +198,10 @@ mod tests {
         Judged {
             loaded,
             verdicts: ByName::new(),
-            classes: classes.iter().map(|(name, n)| ((*name).to_owned(), *n)).collect(),
+            classes: classes
+                .iter()
+                .map(|(name, n)| ((*name).to_owned(), *n))
+                .collect(),
             countries: ByName::new(),
         }
     }
@@ -232,10 +239,7 @@ mod tests {
         ]);
         assert_eq!(
             classes(&history),
-            [
-                (Some("a"), vec![7, 1, 200]),
-                (Some("c"), vec![0, 2, 0])
-            ]
+            [(Some("a"), vec![7, 1, 200]), (Some("c"), vec![0, 2, 0])]
         );
         assert!(history.steps.iter().all(|it| it.length == STEP));
     }
@@ -271,7 +275,10 @@ mod tests {
         let found = classes(&history);
         let order: Vec<_> = found.iter().map(|it| it.0).collect();
         let expected = ["a", "b", "c", "d", "e", "f"].map(Some);
-        assert_eq!(order, expected.into_iter().chain([None]).collect::<Vec<_>>());
+        assert_eq!(
+            order,
+            expected.into_iter().chain([None]).collect::<Vec<_>>()
+        );
         // g and h.
         assert_eq!(found.last().unwrap().1, [3, 6]);
     }

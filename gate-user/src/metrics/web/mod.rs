@@ -46,7 +46,19 @@ mod tests {
         assert!(page.contains(STYLE) && page.contains(SCRIPT));
         assert!(!STYLE.contains("</style") && !SCRIPT.contains("</script"));
         let without_names = page.replace("http://www.w3.org/2000/svg", "");
-        for word in ["http:", "https:", "//cdn", "@import", "url(", "src=", "innerHTML", "outerHTML", "insertAdjacent", "document.write", "eval("] {
+        for word in [
+            "http:",
+            "https:",
+            "//cdn",
+            "@import",
+            "url(",
+            "src=",
+            "innerHTML",
+            "outerHTML",
+            "insertAdjacent",
+            "document.write",
+            "eval(",
+        ] {
             assert!(!without_names.contains(word), "{word}");
         }
         for handler in ["onclick=", "onload=", "onerror="] {

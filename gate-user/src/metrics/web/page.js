@@ -149,7 +149,7 @@ function showParts() {
 }
 
 // A number at or above `most` that reads well, and is a multiple of four.
-function top(most) {
+function reach(most) {
   if (most <= 0) return 1;
   const size = 10 ** Math.floor(Math.log10(most));
   return [1, 2, 4, 6, 8, 10].map((it) => it * size).find((it) => it >= most);
@@ -199,7 +199,7 @@ function paint(svg, values, read) {
   const last = hour.ends.length - 1;
   const end = hour.ends[last];
   const begin = Math.min(hour.ends[0] - hour.lengths[0], end - 60000);
-  const most = top(Math.max(...values.flat()));
+  const most = reach(Math.max(...values.flat()));
   const x = (at) => left + (at - begin) / (end - begin) * (right - left);
   const y = (value) => lower - value / most * (lower - upper);
   svg.setAttribute("viewBox", "0 0 " + width + " " + height);

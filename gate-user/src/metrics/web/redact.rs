@@ -80,17 +80,38 @@ mod tests {
         for (text, expected) in [
             ("", ""),
             ("no address here: 12:34:56.", "no address here: 12:34:56."),
-            ("pool dynamic, 100.64.9.8/32, twice", "pool dynamic, [address], twice"),
+            (
+                "pool dynamic, 100.64.9.8/32, twice",
+                "pool dynamic, [address], twice",
+            ),
             ("100.64.9.8", "[address]"),
             ("100.64.9.8.", "[address]"),
-            ("static.txt:3: 2001:db8::8/56 is no prefix", "static.txt:3: [address] is no prefix"),
+            (
+                "static.txt:3: 2001:db8::8/56 is no prefix",
+                "static.txt:3: [address] is no prefix",
+            ),
             ("static.txt:3:100.64.9.8 is", "static.txt:3:[address] is"),
-            ("prefix=2001:DB8::8, (100.64.9.8)", "prefix=[address], ([address])"),
+            (
+                "prefix=2001:DB8::8, (100.64.9.8)",
+                "prefix=[address], ([address])",
+            ),
             ("pools/100.64.9.8/a", "pools/[address]/a"),
-            ("from 192.0.2.1:4711 to [2001:db8::25]:25", "from [address] to [[address]]:25"),
-            ("::ffff:100.64.9.8 und ü100.64.9.8", "[address] und ü[address]"),
-            ("127.0.0.1:25587, [::1]:25587, 0.0.0.0/0", "127.0.0.1:25587, [::1]:25587, 0.0.0.0/0"),
-            ("2026-11-23T06:27:24Z gate 1.2.3", "2026-11-23T06:27:24Z gate 1.2.3"),
+            (
+                "from 192.0.2.1:4711 to [2001:db8::25]:25",
+                "from [address] to [[address]]:25",
+            ),
+            (
+                "::ffff:100.64.9.8 und ü100.64.9.8",
+                "[address] und ü[address]",
+            ),
+            (
+                "127.0.0.1:25587, [::1]:25587, 0.0.0.0/0",
+                "127.0.0.1:25587, [::1]:25587, 0.0.0.0/0",
+            ),
+            (
+                "2026-11-23T06:27:24Z gate 1.2.3",
+                "2026-11-23T06:27:24Z gate 1.2.3",
+            ),
             ("config::Error abc", "config::Error abc"),
         ] {
             assert_eq!(without_addresses(text), expected, "{text}");
