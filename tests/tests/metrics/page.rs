@@ -358,7 +358,7 @@ fn agree(bench: &Bench<'_>) -> Result<()> {
 
 /// Traffic for charts that are worth a look: more and less of it, from several countries.
 fn some_minutes(bench: &Bench<'_>) -> Result<()> {
-    for round in 0..90_u32 {
+    for round in 0..60_u32 {
         for (from, times) in [
             (Who::Domestic, 9 + round % 17),
             (Who::Foreign, round % 11),
@@ -418,8 +418,8 @@ fn picture(browser: &mut Browser, width: u32) -> Result<()> {
         return Ok(());
     };
     let path = Path::new(&directory).join(format!("status-{width}.png"));
-    let mut base64 = Command::new("base64");
-    base64.arg("--decode").stdout(fs::File::create(&path)?);
+    let mut base64 = Command::new("sh");
+    base64.args(["-c", "base64 --decode >\"$0\""]).arg(&path);
     exec::tool(&mut base64, &picture).map(drop)
 }
 

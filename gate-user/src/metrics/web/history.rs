@@ -144,16 +144,16 @@ fn chart<'a>(steps: &[&'a ByName]) -> Vec<Series<'a>> {
     for (name, packets) in steps.iter().flat_map(|it| it.iter()) {
         *sums.entry(name).or_default() += packets;
     }
-    let mut names: Vec<(&str, u64)> = sums.into_iter().collect();
-    names.sort_by_key(|(_, packets)| std::cmp::Reverse(*packets));
-    let (named, others) = names.split_at(names.len().min(NAMED));
+    let mut ranked: Vec<(&str, u64)> = sums.into_iter().collect();
+    ranked.sort_by_key(|(_, packets)| std::cmp::Reverse(*packets));
+    let (most, others) = ranked.split_at(ranked.len().min(NAMED));
     let series = |names: &[&str]| -> Vec<u64> {
         let of = |step: &&ByName| names.iter().filter_map(|name| step.get(*name)).sum();
         steps.iter().map(of).collect()
     };
-    let mut named: Vec<&str> = named.iter().map(|(name, _)| *name).collect();
-    named.sort_unstable();
-    let mut chart: Vec<Series<'a>> = named
+    let mut most: Vec<&str> = most.iter().map(|(name, _)| *name).collect();
+    most.sort_unstable();
+    let mut chart: Vec<Series<'a>> = most
         .iter()
         .map(|name| Series {
             name: Some(name),

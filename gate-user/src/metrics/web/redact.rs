@@ -14,16 +14,13 @@ pub(super) fn without_addresses(text: &str) -> String {
     while !rest.is_empty() {
         let word = rest.find(|it| !in_address(it)).unwrap_or(rest.len());
         let (before, after) = rest.split_at(word);
-        match in_word(before) {
-            Some(at) => {
-                out.push_str(before.get(..at).unwrap_or_default());
-                out.push_str(LEFT_OUT);
-                rest = without_length(after);
-            }
-            None => {
-                out.push_str(before);
-                rest = after;
-            }
+        if let Some(at) = in_word(before) {
+            out.push_str(before.get(..at).unwrap_or_default());
+            out.push_str(LEFT_OUT);
+            rest = without_length(after);
+        } else {
+            out.push_str(before);
+            rest = after;
         }
         let other = rest.find(in_address).unwrap_or(rest.len());
         let (between, after) = rest.split_at(other);
