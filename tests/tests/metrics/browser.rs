@@ -1,4 +1,4 @@
-//! A headless Chromium in the lab's router, driven over its DevTools protocol: messages on a pair of pipes, each ended by a zero.
+//! A headless Chromium in the lab's router, driven over its `DevTools` protocol: messages on a pair of pipes, each ended by a zero.
 
 use std::{
     io::{BufRead as _, BufReader, Write as _},
@@ -84,20 +84,20 @@ impl Browser {
             last: 0,
             events: Vec::new(),
         };
-        let target = browser.call("Target.createTarget", json!({"url": "about:blank"}))?;
+        let target = browser.call("Target.createTarget", &json!({"url": "about:blank"}))?;
         let attached = browser.call(
             "Target.attachToTarget",
-            json!({"targetId": text(&target, "targetId")?, "flatten": true}),
+            &json!({"targetId": text(&target, "targetId")?, "flatten": true}),
         )?;
         browser.session = Some(text(&attached, "sessionId")?);
         for domain in ["Page", "Runtime", "Log", "Network"] {
-            browser.call(&format!("{domain}.enable"), json!({}))?;
+            browser.call(&format!("{domain}.enable"), &json!({}))?;
         }
         Ok(browser)
     }
 
     /// Calls a method of the protocol.
-    pub(crate) fn call(&mut self, method: &str, parameters: Value) -> Result<Value> {
+    pub(crate) fn call(&mut self, method: &str, parameters: &Value) -> Result<Value> {
         self.last += 1;
         let mut request = json!({"id": self.last, "method": method, "params": parameters});
         if let (Some(session), Some(request)) = (&self.session, request.as_object_mut()) {
@@ -126,7 +126,7 @@ impl Browser {
     pub(crate) fn evaluate(&mut self, expression: &str) -> Result<Value> {
         let parameters =
             json!({"expression": expression, "returnByValue": true, "awaitPromise": true});
-        let answer = self.call("Runtime.evaluate", parameters)?;
+        let answer = self.call("Runtime.evaluate", &parameters)?;
         if let Some(exception) = answer.get("exceptionDetails") {
             bail!("{expression}: {exception}");
         }
@@ -135,7 +135,7 @@ impl Browser {
 
     /// Goes to an address.
     pub(crate) fn open(&mut self, address: &str) -> Result<()> {
-        let answer = self.call("Page.navigate", json!({"url": address}))?;
+        let answer = self.call("Page.navigate", &json!({"url": address}))?;
         match answer.get("errorText").and_then(Value::as_str) {
             Some(error) => bail!("{address}: {error}"),
             None => Ok(()),
@@ -145,7 +145,7 @@ impl Browser {
     /// Has the window be so wide and high.
     pub(crate) fn size(&mut self, width: u32, height: u32) -> Result<()> {
         let parameters = json!({"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600});
-        self.call("Emulation.setDeviceMetricsOverride", parameters)?;
+        self.call("Emulation.setDeviceMetricsOverride", &parameters)?;
         Ok(())
     }
 
@@ -186,7 +186,7 @@ impl Browser {
     /// The whole page as it looks, as a PNG in base64.
     pub(crate) fn picture(&mut self) -> Result<String> {
         let parameters = json!({"format": "png", "captureBeyondViewport": true});
-        text(&self.call("Page.captureScreenshot", parameters)?, "data")
+        text(&self.call("Page.captureScreenshot", &parameters)?, "data")
     }
 }
 

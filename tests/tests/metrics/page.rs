@@ -124,10 +124,10 @@ fn counted(bench: &Bench<'_>, kinds: &str) -> Result<BTreeSet<Vec<String>>> {
         let mut of_kind = rows.iter().filter(|it| it["kind"] == *kind);
         of_kind.any(|it| keys.iter().any(|key| !it[key].is_null()))
     };
-    let word = |value: &Value| match value {
-        Value::String(text) => text.clone(),
-        Value::Null => String::new(),
-        other => other.to_string(),
+    let word = |value: &Value| match value.as_str() {
+        Some(text) => text.to_owned(),
+        None if value.is_null() => String::new(),
+        None => value.to_string(),
     };
     let row = |it: &Value| {
         let mut cells = vec![word(&it["kind"]), word(&it["name"]), word(&it["packets"])];
@@ -387,7 +387,7 @@ fn added_up(bench: &Bench<'_>) -> Result<()> {
         let series = history[kind].as_array().into_iter().flatten();
         let steps = series
             .filter(|it| it["name"] == name)
-            .flat_map(|it| it["packets"].as_array());
+            .filter_map(|it| it["packets"].as_array());
         steps.flatten().filter_map(Value::as_u64).sum()
     };
     for row in counters["rows"].as_array().context("no rows")? {
