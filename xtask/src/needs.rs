@@ -20,6 +20,8 @@ pub(crate) enum Group {
     Mail,
     /// Prometheus in the lab, and parsers of what it reads.
     Metrics,
+    /// A browser in the lab, for the status page.
+    Browser,
     /// The peers of the benchmark, each of which can be left out.
     Bench,
     /// Compare the parser with tshark's.
@@ -47,6 +49,7 @@ impl Group {
             Self::Lab => "lab",
             Self::Mail => "mail",
             Self::Metrics => "metrics",
+            Self::Browser => "browser",
             Self::Bench => "bench",
             Self::Conformance => "conformance",
             Self::Vm => "vm",
@@ -210,6 +213,12 @@ const NEEDS: &[Need] = &[
         package: "python3-prometheus-client",
         groups: &[Group::Metrics],
         why: "reads OpenMetrics",
+    },
+    Need {
+        command: "chromium",
+        package: "chromium",
+        groups: &[Group::Browser],
+        why: "shows the status page in the lab",
     },
     Need {
         command: "setpriv",

@@ -54,6 +54,7 @@ pub(crate) fn run(workspace: &Workspace, arguments: &Arguments) -> Result<()> {
             | Group::Lab
             | Group::Mail
             | Group::Metrics
+            | Group::Browser
             | Group::Bench
             | Group::Conformance
             | Group::Vm

@@ -120,6 +120,7 @@ fn host(workspace: &Workspace, prepared: &prepare::Prepared, filter: &[String]) 
         (Group::Conformance, "the comparison with tshark"),
         (Group::Mail, "what is tried with a real mail server"),
         (Group::Metrics, "what is tried with a real Prometheus"),
+        (Group::Browser, "what is tried with a real browser"),
     ] {
         if let Err(error) = needs::ensure(group) {
             say::step(format_args!(

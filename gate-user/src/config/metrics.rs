@@ -1,4 +1,4 @@
-//! `[metrics]`: where the daemon tells how it is, and of how many sources.
+//! `[metrics]`: where the daemon tells how it is, of how many sources, and whether there is a page.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -8,7 +8,7 @@ use super::{
     Listed, Metrics,
     problem::{Problems, Reported},
     section::{Item, Section},
-    values::integer,
+    values::{boolean, integer},
 };
 
 /// How many sources can have metrics of their own: each has a series for every verdict, and new sources make new series.
@@ -26,6 +26,7 @@ pub(super) fn read(
     };
     let listen = section.optional("listen", |item, p| item.list(address, p), problems);
     let sources = section.optional("sources", count, problems);
+    let page = section.optional("page", boolean, problems);
     let listen = listen.and_then(|listen| {
         let Some(listen) = listen else {
             return Ok(Metrics::default().listen);
@@ -35,6 +36,7 @@ pub(super) fn read(
     Ok(Metrics {
         listen: listen?,
         sources: sources?.map_or(0, |sources| sources.value),
+        page: page?.map_or(Metrics::default().page, |page| page.value),
     })
 }
 

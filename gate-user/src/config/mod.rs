@@ -450,11 +450,18 @@ pub struct Metrics {
     pub listen: Vec<SocketAddr>,
     /// How many sources have metrics of their own, those with most packets.
     pub sources: u16,
+    /// Whether there is a page for people beside them. One of a version that knew none says nothing of it.
+    #[serde(default = "Metrics::has_page")]
+    pub page: bool,
 }
 
 impl Metrics {
     /// Where it listens if nothing else is said: a port that no exporter is known for, after the ports that are judged.
     const LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 25587);
+
+    const fn has_page() -> bool {
+        true
+    }
 }
 
 impl Default for Metrics {
@@ -462,6 +469,7 @@ impl Default for Metrics {
         Self {
             listen: vec![Self::LISTEN],
             sources: 0,
+            page: Self::has_page(),
         }
     }
 }

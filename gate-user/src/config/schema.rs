@@ -360,6 +360,7 @@ pub(super) const METRICS: &Table = &Table {
     keys: &[
         key("listen", "listen = [\"127.0.0.1:25587\"]"),
         key("sources", "sources = 20"),
+        key("page", "page = false"),
     ],
 };
 

@@ -22,7 +22,7 @@ pub use self::{
     place::{Endpoint, clean_up},
     server::Server,
     standing::Standing,
-    tally::{Count, Ended, Tally},
+    tally::{Brief, Count, Ended, Tally},
 };
 use crate::{
     bypass::{Switched, Wanted},

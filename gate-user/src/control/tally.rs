@@ -1,9 +1,11 @@
 //! How many reloads a daemon has seen, by who asked and what became of them.
 
+use std::collections::VecDeque;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, By, Outcome};
+use super::{Attempt, By, Cause, Outcome};
 
 /// All reloads since the daemon started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -12,7 +14,30 @@ pub struct Tally {
     pub counts: Vec<Count>,
     /// When the last one was over after which all that was asked for is in force.
     pub succeeded_at: Option<Timestamp>,
+    /// The last of them, the last one at the end.
+    #[serde(default)]
+    pub recent: VecDeque<Brief>,
 }
+
+/// A reload in short.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Brief {
+    /// When it was over.
+    pub at: Timestamp,
+    /// Who asked.
+    pub by: By,
+    /// What became of it.
+    pub ended: Ended,
+    /// The generation in force afterwards; nothing if none is.
+    pub generation: Option<u32>,
+    /// Why what was asked for is not in force: the beginning of it.
+    pub why: Option<String>,
+}
+
+/// How many of the last reloads are known.
+const RECENT: usize = 20;
+/// How much of a reason is.
+const WHY_MAX: usize = 400;
 
 /// Reloads of one kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +108,34 @@ impl Tally {
         if attempt.outcome.cause().is_none() {
             self.succeeded_at = Some(attempt.at);
         }
+        if self.recent.len() == RECENT {
+            self.recent.pop_front();
+        }
+        self.recent.push_back(Brief::of(attempt));
+    }
+}
+
+impl Brief {
+    fn of(attempt: &Attempt) -> Self {
+        let generation = match &attempt.outcome {
+            Outcome::Loaded { change } => change.generation.after,
+            Outcome::Confirmed { generation }
+            | Outcome::Unchanged { generation }
+            | Outcome::Refused(Cause { generation, .. })
+            | Outcome::Failed(Cause { generation, .. }) => Some(*generation),
+        };
+        let why = attempt.outcome.cause().map(|cause| {
+            let end = cause.reason.floor_char_boundary(WHY_MAX);
+            let more = if end < cause.reason.len() { "..." } else { "" };
+            format!("{}{more}", &cause.reason[..end])
+        });
+        Self {
+            at: attempt.at,
+            by: attempt.by,
+            ended: Ended::from(&attempt.outcome),
+            generation,
+            why,
+        }
     }
 }
 
@@ -123,5 +176,42 @@ mod tests {
             ]
         );
         assert_eq!(tally.succeeded_at, Timestamp::from_second(1).ok());
+        let recent: Vec<_> = tally
+            .recent
+            .iter()
+            .map(|it| (it.ended, it.why.as_deref()))
+            .collect();
+        let no = Some("no");
+        assert_eq!(
+            recent,
+            [
+                (Ended::Unchanged, None),
+                (Ended::Refused, no),
+                (Ended::Refused, no)
+            ]
+        );
+        for second in 4..100 {
+            tally.count(&attempt(second, Outcome::Unchanged { generation: 1 }));
+        }
+        assert_eq!(tally.recent.len(), RECENT);
+        let last = tally.recent.back().map(|it| it.at);
+        assert_eq!(last, Timestamp::from_second(99).ok());
+    }
+
+    #[test]
+    fn a_reason_is_cut_where_a_character_ends() {
+        let cause = Cause {
+            reason: "ü".repeat(WHY_MAX),
+            hint: None,
+            generation: 3,
+        };
+        let brief = Brief::of(&Attempt {
+            at: Timestamp::UNIX_EPOCH,
+            by: By::Command,
+            force: false,
+            outcome: Outcome::Refused(cause),
+        });
+        assert_eq!(brief.why, Some("ü".repeat(WHY_MAX / 2) + "..."));
+        assert_eq!(brief.generation, Some(3));
     }
 }

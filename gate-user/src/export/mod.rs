@@ -17,6 +17,7 @@ mod write;
 
 use std::{io, thread, time::Instant};
 
+pub(crate) use self::moment::{UNKNOWN, rows};
 use self::{
     moment::{Reader, without_entry},
     write::{Batch, Writer},

@@ -182,6 +182,13 @@ pub(super) fn rest(packets: [u64; 5]) -> Option<Row> {
 /// The name of that row: no source is called so.
 pub(super) const REST: &str = "rest";
 
+/// The rows of a kind; none of sources, which take a look at tables.
+pub(crate) fn rows(counters: &Counters, kind: Kind) -> Vec<Row> {
+    let mut rows = Vec::new();
+    objects(counters, kind, &mut rows);
+    rows
+}
+
 fn objects(counters: &Counters, kind: Kind, rows: &mut Vec<Row>) {
     match kind {
         Kind::All => rows.push(Row::counted(kind, "all", &counters.verdicts)),
@@ -267,7 +274,7 @@ fn objects(counters: &Counters, kind: Kind, rows: &mut Vec<Row>) {
 }
 
 /// The name of what no database knows.
-pub(super) const UNKNOWN: &str = "-";
+pub(crate) const UNKNOWN: &str = "-";
 
 impl Row {
     fn add(&mut self, other: &Self) {

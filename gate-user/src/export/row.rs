@@ -103,19 +103,19 @@ pub(super) const VERDICTS: [&str; 5] = [
 
 /// One object or source. What does not apply to its kind is nothing.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub(super) struct Row {
+pub(crate) struct Row {
     pub(super) kind: Option<Kind>,
-    pub(super) name: String,
+    pub(crate) name: String,
     pub(super) role: Option<String>,
     pub(super) interface: Option<String>,
     pub(super) pool: Option<String>,
     pub(super) class: Option<String>,
     pub(super) country: Option<String>,
     pub(super) prefix: Option<String>,
-    pub(super) packets: Option<u64>,
+    pub(crate) packets: Option<u64>,
     #[serde(flatten)]
-    pub(super) by_verdict: ByVerdict,
-    pub(super) over_limit: Option<u64>,
+    pub(crate) by_verdict: ByVerdict,
+    pub(crate) over_limit: Option<u64>,
     pub(super) first_seen: Option<Timestamp>,
     pub(super) last_seen: Option<Timestamp>,
     pub(super) note: Option<String>,
@@ -126,7 +126,7 @@ pub(super) struct Row {
 
 /// Packets by verdict; nothing where it is not counted by that.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub(super) struct ByVerdict {
+pub(crate) struct ByVerdict {
     pub(super) passed: Option<u64>,
     pub(super) refused: Option<u64>,
     pub(super) observed: Option<u64>,
@@ -136,7 +136,7 @@ pub(super) struct ByVerdict {
 
 impl ByVerdict {
     /// In the order of the columns.
-    pub(super) const fn each(self) -> [Option<u64>; 5] {
+    pub(crate) const fn each(self) -> [Option<u64>; 5] {
         [
             self.passed,
             self.refused,

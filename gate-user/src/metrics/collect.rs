@@ -9,7 +9,11 @@ use std::{
 use gate_common::{Told, abi::ABI_VERSION};
 use jiff::Timestamp;
 
-use super::{model::Families, table};
+use super::{
+    model::Families,
+    table,
+    web::{Document, Known},
+};
 use crate::{
     config::Metrics,
     control::Standing,
@@ -21,12 +25,14 @@ use crate::{
 };
 
 /// What a collection found.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Collection {
     /// The state of the gate; nothing if it cannot be told.
     pub state: Option<State>,
     /// The samples.
     pub families: Families,
+    /// What the status page shows; nothing if there is none.
+    pub(super) document: Option<Document>,
     /// What could not be read, and why.
     pub troubles: Vec<String>,
 }
@@ -39,19 +45,21 @@ struct Counted {
     runs: io::Result<Option<Runs>>,
 }
 
-/// Reads everything that there is to tell.
+/// Reads everything that there is to tell, for a daemon that began at `since`.
 #[must_use]
 pub fn collect(
     pins: &Pins,
     standing: Standing,
     settings: &Metrics,
     turned_away: u64,
+    since: Timestamp,
 ) -> Collection {
     let begun = Instant::now();
     let mut families = Families::default();
     let mut troubles = Vec::new();
     reloads(&standing, &mut families);
     families.add(&table::SWEPT, [], standing.swept_at.map_or(0.0, seconds));
+    let recent = standing.reloads.clone();
     let status = report::status_within(pins, standing);
     let counted = counted(pins);
     // Where nothing is loaded, there is nothing to be read, and the state says so.
@@ -80,10 +88,20 @@ pub fn collect(
     let abi = ABI_VERSION.to_string();
     families.add(&table::BUILD, [env!("CARGO_PKG_VERSION"), &abi], true);
     families.add(&table::AWAY, [], turned_away);
+    let document = settings.page.then(|| {
+        let known = Known {
+            since,
+            status: status.as_ref().map_err(ToString::to_string),
+            counters: counted.as_ref().ok().map(|it| &it.counters),
+            reloads: &recent,
+        };
+        Document::new(&known, settings)
+    });
     families.add(&table::DURATION, [], begun.elapsed().as_secs_f64());
     Collection {
         state: told,
         families,
+        document,
         troubles,
     }
 }

@@ -6,10 +6,13 @@ use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Bytes,
-    header::{ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderValue, X_CONTENT_TYPE_OPTIONS},
+    header::{
+        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+        REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
+    },
 };
 
-use super::text::Format;
+use super::{text::Format, web};
 use crate::report::State;
 
 /// An answer.
@@ -20,6 +23,8 @@ pub(super) type Reply = Response<Full<Bytes>>;
 pub(super) enum Route {
     /// A page that takes a collection.
     Page(Page),
+    /// The last hour, which is kept.
+    History,
     /// Words that are always the same.
     Said(Said),
 }
@@ -31,6 +36,8 @@ pub(super) enum Page {
     Metrics(Format),
     /// Whether the gate is well.
     Health,
+    /// What the status page shows of now.
+    Status,
 }
 
 /// Words that are always the same.
@@ -38,6 +45,8 @@ pub(super) enum Page {
 pub(super) enum Said {
     /// What pages there are.
     Index,
+    /// The status page.
+    Status,
     /// There is no such page.
     NotFound,
     /// Pages can only be read.
@@ -46,6 +55,8 @@ pub(super) enum Said {
     Broken,
 }
 
+/// What the status page reads.
+const JSON: &str = "application/json";
 /// Plain words.
 const PLAIN: &str = "text/plain; charset=utf-8";
 
@@ -53,9 +64,12 @@ const INDEX: &str = "gate, a connection gate for ISPs\n\n\
                      /metrics  metrics: Prometheus' text format, or OpenMetrics if asked for\n\
                      /healthz  200 if all is well, else 503 and the state of the gate\n";
 
-/// What a request asks for. What comes after its head is never read.
-pub(super) fn route<T>(request: &Request<T>) -> Route {
+/// What a request asks for, where there is a status page or is none. What comes after its head is never read.
+pub(super) fn route<T>(request: &Request<T>, has_page: bool) -> Route {
     let route = match request.uri().path() {
+        "/" if has_page => Route::Said(Said::Status),
+        "/status.json" if has_page => Route::Page(Page::Status),
+        "/history.json" if has_page => Route::History,
         "/" => Route::Said(Said::Index),
         "/metrics" => Route::Page(Page::Metrics(format(request))),
         "/healthz" => Route::Page(Page::Health),
@@ -76,6 +90,7 @@ fn format<T>(request: &Request<T>) -> Format {
 
 pub(super) fn said(said: Said) -> Reply {
     let (status, text) = match said {
+        Said::Status => return status_page(),
         Said::Index => (StatusCode::OK, INDEX),
         Said::NotFound => (
             StatusCode::NOT_FOUND,
@@ -96,6 +111,30 @@ pub(super) fn said(said: Said) -> Reply {
         reply.headers_mut().insert(ALLOW, methods);
     }
     reply
+}
+
+fn status_page() -> Reply {
+    let mut reply = reply(
+        StatusCode::OK,
+        "text/html; charset=utf-8",
+        web::PAGE.as_str(),
+    );
+    let policy = HeaderValue::from_static(web::POLICY.as_str());
+    for (name, value) in [
+        (CONTENT_SECURITY_POLICY, policy),
+        (REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    ] {
+        reply.headers_mut().insert(name, value);
+    }
+    reply
+}
+
+/// A document for the status page; nothing if it could not be made.
+pub(super) fn document(json: Option<Bytes>) -> Reply {
+    match json {
+        Some(json) => reply(StatusCode::OK, JSON, json),
+        None => said(Said::Broken),
+    }
 }
 
 pub(super) fn metrics(text: Bytes, format: Format) -> Reply {
@@ -135,13 +174,13 @@ pub(super) type Answer = Result<Reply, Infallible>;
 mod tests {
     use super::*;
 
-    fn routed(method: Method, target: &str) -> Route {
+    fn routed(method: Method, target: &str, has_page: bool) -> Route {
         let request = Request::builder().method(method).uri(target).body(());
-        route(&request.unwrap())
+        route(&request.unwrap(), has_page)
     }
 
     #[test]
-    fn there_are_three_pages_to_be_read() {
+    fn there_are_these_pages_to_be_read() {
         let metrics = Route::Page(Page::Metrics(Format::Prometheus));
         let health = Route::Page(Page::Health);
         let [index, missing, refused] =
@@ -158,9 +197,26 @@ mod tests {
             (Method::GET, "/../etc/passwd", missing),
             (Method::GET, "/%2e%2e/etc/passwd", missing),
             (Method::POST, "/nothing", missing),
+            (Method::GET, "/status.json", missing),
+            (Method::GET, "/history.json", missing),
         ] {
             assert_eq!(
-                routed(method.clone(), target),
+                routed(method.clone(), target, false),
+                expected,
+                "{method} {target}"
+            );
+        }
+        let status = Route::Page(Page::Status);
+        for (method, target, expected) in [
+            (Method::GET, "/", Route::Said(Said::Status)),
+            (Method::HEAD, "/status.json", status),
+            (Method::GET, "/history.json?a=b", Route::History),
+            (Method::GET, "/metrics", metrics),
+            (Method::POST, "/status.json", refused),
+            (Method::GET, "/page.js", missing),
+        ] {
+            assert_eq!(
+                routed(method.clone(), target, true),
                 expected,
                 "{method} {target}"
             );
@@ -175,7 +231,7 @@ mod tests {
             .header(ACCEPT, "application/openmetrics-text")
             .body(());
         let expected = Route::Page(Page::Metrics(Format::OpenMetrics));
-        assert_eq!(route(&request.unwrap()), expected);
+        assert_eq!(route(&request.unwrap(), true), expected);
     }
 
     #[test]

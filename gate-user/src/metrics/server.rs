@@ -20,6 +20,7 @@ use std::{
 
 use hyper::{Request, body::Bytes, server::conn::http1, service::service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
+use jiff::Timestamp;
 use tokio::{
     net::{TcpListener, TcpStream},
     sync::{Mutex as AsyncMutex, Semaphore},
@@ -31,6 +32,7 @@ use super::{
     Collection, Format, collect,
     http::{self, Answer, Page, Route, Said},
     text,
+    web::History,
 };
 use crate::{
     config::Metrics,
@@ -86,7 +88,11 @@ impl Endpoint {
             settings: Mutex::new(Metrics {
                 listen: Vec::new(),
                 sources: 0,
+                page: false,
             }),
+            since: Timestamp::now(),
+            history: Mutex::default(),
+            hour: Mutex::new(hour(&History::default())),
             latest: AsyncMutex::new(None),
             troubles: Mutex::default(),
             places: Arc::new(Semaphore::new(PLACES)),
@@ -119,6 +125,11 @@ struct Shared {
     log: fn(Entry),
     problems: Arc<Mutex<Vec<String>>>,
     settings: Mutex<Metrics>,
+    /// When the daemon began.
+    since: Timestamp,
+    history: Mutex<History>,
+    /// The last hour, as it is handed out.
+    hour: Mutex<Option<Bytes>>,
     latest: AsyncMutex<Option<Arc<Latest>>>,
     /// What could not be read the last time.
     troubles: Mutex<Vec<String>>,
@@ -132,6 +143,12 @@ struct Latest {
     state: Option<State>,
     prometheus: Bytes,
     openmetrics: Bytes,
+    /// What the status page shows; nothing if there is none.
+    document: Option<Bytes>,
+}
+
+fn hour(history: &History) -> Option<Bytes> {
+    history.json().ok().map(Bytes::from)
 }
 
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -191,6 +208,12 @@ async fn follow(shared: Arc<Shared>) {
             }
         }
         tell(&shared, problems);
+        let settings = locked(&shared.settings).clone();
+        if settings.page && !settings.listen.is_empty() {
+            let shared = Arc::clone(&shared);
+            // Where it panicked, the next step is tried all the same.
+            let _ = tokio::task::spawn_blocking(move || shared.step()).await;
+        }
     }
 }
 
@@ -268,8 +291,10 @@ async fn serve(shared: Arc<Shared>, stream: TcpStream) {
 }
 
 async fn answer<T>(shared: &Arc<Shared>, request: &Request<T>) -> Answer {
-    let page = match http::route(request) {
+    let has_page = locked(&shared.settings).page;
+    let page = match http::route(request, has_page) {
         Route::Page(page) => page,
+        Route::History => return Ok(http::document(locked(&shared.hour).clone())),
         Route::Said(text) => return Ok(http::said(text)),
     };
     // A task of its own: a client that goes away in the middle does not leave a collection that nobody gets.
@@ -285,6 +310,7 @@ async fn answer<T>(shared: &Arc<Shared>, request: &Request<T>) -> Answer {
             http::metrics(text, format)
         }
         Page::Health => http::health(latest.state),
+        Page::Status => http::document(latest.document.clone()),
     })
 }
 
@@ -311,8 +337,9 @@ impl Shared {
         let Collection {
             state,
             families,
+            document,
             troubles,
-        } = collect(&self.pins, standing, &settings, turned_away);
+        } = collect(&self.pins, standing, &settings, turned_away, self.since);
         let mut known = locked(&self.troubles);
         for trouble in troubles.iter().filter(|it| !known.contains(it)) {
             (self.log)(Entry::new(
@@ -327,6 +354,17 @@ impl Shared {
             state,
             prometheus: written(Format::Prometheus),
             openmetrics: written(Format::OpenMetrics),
+            document: document.and_then(|it| serde_json::to_vec(&it).ok().map(Bytes::from)),
+        }
+    }
+
+    /// Ends a step of the last hour, if one is over.
+    fn step(&self) {
+        let mut history = locked(&self.history);
+        if history.is_due() {
+            // What cannot be read is a gap, and a collection says why.
+            let _ = history.take(&self.pins);
+            *locked(&self.hour) = hour(&history);
         }
     }
 }

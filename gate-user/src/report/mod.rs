@@ -11,7 +11,7 @@ mod table;
 
 use std::io;
 
-pub(crate) use counters::{ByCountry, Sources, Verdicts};
+pub(crate) use counters::{ByCountry, Judged, Sources, Verdicts};
 pub use counters::{Counters, counters};
 pub use flow::{Endpoint, FlowReport, flow};
 pub use lookup::{Lookup, lookup};

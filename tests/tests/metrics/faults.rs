@@ -38,6 +38,8 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         fault("methods_and_pages_that_there_are_not", refused),
         fault("what_is_no_http", nonsense),
         fault("more_connections_than_places", flood),
+        fault("a_browser_that_asks_for_everything_and_never_reads", greedy),
+        fault("a_thousand_open_pages", pages),
     ]
 }
 
@@ -102,22 +104,73 @@ fn connect(bench: &Bench<'_>) -> Result<TcpStream> {
     http::connect(bench.lab.router(), DEFAULT)
 }
 
-/// As many as there are places, with as little room for the answer as the kernel allows.
+/// As many as there are places.
 fn never_reads(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
+    (0..PLACES).map(|_| unread(bench, METRICS)).collect()
+}
+
+/// One that asks, with as little room for the answer as the kernel allows.
+fn unread(bench: &Bench<'_>, request: &[u8]) -> Result<TcpStream> {
     let address: std::net::SocketAddr = DEFAULT.parse()?;
-    (0..PLACES)
-        .map(|_| {
-            let socket = bench.lab.router().run(|| -> Result<Socket> {
-                let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-                socket.set_recv_buffer_size(1)?;
-                socket.connect(&address.into())?;
-                Ok(socket)
-            })??;
-            let mut stream = TcpStream::from(socket);
-            stream.write_all(METRICS)?;
-            Ok(stream)
-        })
-        .collect()
+    let socket = bench.lab.router().run(|| -> Result<Socket> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        socket.set_recv_buffer_size(1)?;
+        socket.connect(&address.into())?;
+        Ok(socket)
+    })??;
+    let mut stream = TcpStream::from(socket);
+    // One that has no place is closed before it has asked.
+    let _ = stream.write_all(request);
+    Ok(stream)
+}
+
+/// What the status page is made of.
+const PARTS: [&str; 3] = ["/", "/status.json", "/history.json"];
+
+/// Everything that there is, over as many connections as it likes, again and again in each.
+fn greedy(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
+    let everything = PARTS.iter().chain(&["/metrics", "/healthz"]);
+    let requests: Vec<String> = everything
+        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").repeat(50))
+        .collect();
+    let mut streams = Vec::new();
+    for _ in 0..PLACES {
+        for request in &requests {
+            streams.push(unread(bench, request.as_bytes())?);
+        }
+    }
+    Ok(streams)
+}
+
+/// A thousand pages that are open at once, each of which asks for one of its parts: those that found no place try again, as the page's script does.
+fn pages(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
+    const PAGES: usize = 1000;
+    let mut open: Vec<&str> = PARTS.into_iter().cycle().take(PAGES).collect();
+    let mut rounds = 0;
+    while !open.is_empty() {
+        interrupt::check()?;
+        rounds += 1;
+        ensure!(rounds < 1000, "{} are not answered", open.len());
+        // All of them are connected before the first one asks.
+        let streams: Vec<_> = open.iter().map(|_| connect(bench)).collect();
+        let mut left = Vec::new();
+        for (path, stream) in open.into_iter().zip(streams) {
+            let answered = stream.and_then(|mut stream| {
+                stream
+                    .write_all(format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").as_bytes())?;
+                http::parse(&http::rest(&mut stream))
+            });
+            match answered {
+                Ok(answer) => ensure!(
+                    answer.status == 200 && answer.body.len() > 50,
+                    "{path}: {answer:?}"
+                ),
+                Err(_) => left.push(path),
+            }
+        }
+        open = left;
+    }
+    Ok(Vec::new())
 }
 
 /// Each is answered: a collection serves many.

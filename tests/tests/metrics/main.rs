@@ -5,10 +5,11 @@
 //! | `agree` | metrics say what `gate counters` and `gate status` say, and never less than before |
 //! | `listen` | where the daemon listens, what becomes of it when that changes or cannot be had, and who cannot ask |
 //! | `faults` | clients that do what clients should not, while packets are judged and the daemon answers |
+//! | `page` | the status page, in a Chromium that `browser` drives, says what the commands say, to who may know it |
 //! | `others` | Prometheus scrapes a real gate, and every query of dashboard and alerts finds series; promtool and a parser of OpenMetrics agree |
 //!
 //! A trial needs root, and `GATE_BIN` and `GATE_MMDB` from `cargo xtask test`; those of `others` need Prometheus and Python's client library as
-//! well. Where these are missing it is reported as ignored, and why.
+//! well, those of `page` Chromium. Where these are missing it is reported as ignored, and why.
 
 #![expect(
     unused_crate_dependencies,
@@ -19,6 +20,7 @@ mod agree;
 #[path = "../e2e/bench.rs"]
 #[allow(dead_code, reason = "these trials take a part of what is there")]
 mod bench;
+mod browser;
 #[path = "../e2e/database.rs"]
 #[allow(dead_code, reason = "these trials take a part of what is there")]
 mod database;
@@ -26,6 +28,7 @@ mod faults;
 mod http;
 mod listen;
 mod others;
+mod page;
 #[path = "../e2e/shares.rs"]
 #[allow(dead_code, reason = "these trials take a part of what is there")]
 mod shares;
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         listen::trials(&found),
         faults::trials(&found.alone()),
         others::trials(&found),
+        page::trials(&found),
     ];
     shares::run(arguments, trials.into_iter().flatten().collect())
 }

@@ -1,5 +1,6 @@
 //! `gate counters`: how many packets got which verdict, and whose they were.
 
+mod judged;
 mod sources;
 mod text;
 mod verdicts;
@@ -9,6 +10,7 @@ use serde::Serialize;
 
 use self::sources::sources;
 pub(crate) use self::{
+    judged::Judged,
     sources::Sources,
     verdicts::{ObjectPackets, Verdicts},
 };

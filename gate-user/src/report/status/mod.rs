@@ -138,7 +138,7 @@ pub struct Generation {
     /// What the guards had against it, overridden by `--force`.
     forced: Vec<String>,
     /// The generation that `gate rollback` goes back to.
-    previous: Option<u32>,
+    pub(crate) previous: Option<u32>,
     /// How it came to be in force again.
     rolled_back: Option<RolledBack>,
     /// When it is taken back, unless a person confirms it.
