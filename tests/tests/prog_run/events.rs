@@ -123,6 +123,9 @@ struct Case {
 
 const NOBODY: &str = "0000000000000000 0000000000000000";
 
+/// Refused, restricted, access; /32 and /56.
+const YES: &str = "01 05 01 00 20 38 0000";
+
 fn cases() -> Result<Vec<Case>> {
     let dslite = V6::new("2001:db8:100:aa77::2".parse()?, "2001:db8:ffff::1".parse()?);
     let inner = syn("192.168.1.2", "192.0.2.1", 25)?;
@@ -146,25 +149,23 @@ fn cases() -> Result<Vec<Case>> {
     let v6 = "00aa0001b80d0120 0000000000000000";
     let v4_packet = syn("100.64.0.2", "192.0.2.1", 25)?;
     let v6_packet = syn("2001:db8:100:aa77::2", "2001:db8:5::1", 25)?;
-    // Refused, restricted, access; /32 and /56.
-    let yes = "01 05 01 00 20 38 0000";
     Ok(vec![
-        access(Ethernet::new().carry(&v4_packet), v4, four, yes),
-        access(Ethernet::new().carry(&v6_packet), v6, six, yes),
+        access(Ethernet::new().carry(&v4_packet), v4, four, YES),
+        access(Ethernet::new().carry(&v6_packet), v6, six, YES),
         access(
             Ethernet::new().tag(DOT1Q, 100).carry(&v4_packet),
             v4,
             four,
-            yes,
+            YES,
         ),
-        access(PppoeSession::new().frame(&v4_packet), v4, four, yes),
-        access(PppoeSession::new().frame(&v6_packet), v6, six, yes),
+        access(PppoeSession::new().frame(&v4_packet), v4, four, YES),
+        access(PppoeSession::new().frame(&v6_packet), v6, six, YES),
         // The subscriber is who sent the packet outside.
         access(
             Ethernet::new().carry(&dslite.carry(protocol::IPV4, &inner.bytes)),
             v6,
             six,
-            yes,
+            YES,
         ),
         // The subscriber is who sent the packet inside, by the configuration.
         Case {
@@ -177,7 +178,7 @@ fn cases() -> Result<Vec<Case>> {
                     .carry(&dslite.carry(protocol::IPV4, &inner.bytes)),
                 "0000000000000000 0201a8c0ffff0000",
                 "prefix dynamic 192.168.0.0/16",
-                yes,
+                YES,
             )
         },
         // Would be refused.
