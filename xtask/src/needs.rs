@@ -199,8 +199,14 @@ const NEEDS: &[Need] = &[
     Need {
         command: "openssl",
         package: "openssl",
-        groups: &[Group::Mail],
-        why: "makes a certificate for that Postfix",
+        groups: &[Group::Lab, Group::Mail],
+        why: "makes certificates for servers in the lab",
+    },
+    Need {
+        command: "python3",
+        package: "python3",
+        groups: &[Group::Lab],
+        why: "serves country databases in the lab",
     },
     Need {
         command: "prometheus",
