@@ -32,7 +32,7 @@ pub use self::{
 };
 
 /// The version of this layout. Pins live in a directory of that name, so that two versions never meet unawares.
-pub const ABI_VERSION: u32 = 7;
+pub const ABI_VERSION: u32 = 8;
 
 /// Names of the maps, as the object and the pins have them.
 pub mod maps {
