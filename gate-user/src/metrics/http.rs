@@ -1,15 +1,16 @@
 //! The router: which page a request asks for, and its answer.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, net::IpAddr};
 
 use http_body_util::Full;
 use hyper::{
     Method, Request, Response, StatusCode,
     body::Bytes,
     header::{
-        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderValue,
+        ACCEPT, ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HOST, HeaderValue,
         REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     },
+    http::uri::Authority,
 };
 
 use super::{text::Format, web};
@@ -51,6 +52,8 @@ pub(super) enum Said {
     NotFound,
     /// Pages can only be read.
     NotAllowed,
+    /// It is for another machine.
+    Misdirected,
     /// A collection panicked.
     Broken,
 }
@@ -82,6 +85,25 @@ pub(super) fn route<T>(request: &Request<T>, has_page: bool) -> Route {
     }
 }
 
+/// Whether a request says that it is for another machine. Over loopback none is but that of a browser whose page comes from a name that somebody else has
+/// made to lead here, so as to read what only this machine is to read (DNS rebinding).
+pub(super) fn is_for_another<T>(request: &Request<T>) -> bool {
+    let header = request.headers().get(HOST);
+    let authority = match (request.uri().authority(), header) {
+        (Some(authority), _) => Some(authority.clone()),
+        (None, Some(header)) => match Authority::try_from(header.as_bytes()) {
+            Ok(authority) => Some(authority),
+            Err(_) => return true,
+        },
+        (None, None) => None,
+    };
+    authority.is_some_and(|it| {
+        let host = it.host().trim_matches(['[', ']']);
+        // An address is what nobody else can make lead anywhere.
+        host.parse::<IpAddr>().is_err() && !host.eq_ignore_ascii_case("localhost")
+    })
+}
+
 fn format<T>(request: &Request<T>) -> Format {
     let values = request.headers().get_all(ACCEPT).into_iter();
     let accepted: Vec<&str> = values.filter_map(|value| value.to_str().ok()).collect();
@@ -99,6 +121,10 @@ pub(super) fn said(said: Said) -> Reply {
         Said::NotAllowed => (
             StatusCode::METHOD_NOT_ALLOWED,
             "pages can be read, and nothing else\n",
+        ),
+        Said::Misdirected => (
+            StatusCode::MISDIRECTED_REQUEST,
+            "over loopback, the Host of a request is localhost or an address; a proxy has to set it\n",
         ),
         Said::Broken => (
             StatusCode::INTERNAL_SERVER_ERROR,
@@ -220,6 +246,39 @@ mod tests {
                 expected,
                 "{method} {target}"
             );
+        }
+    }
+
+    #[test]
+    fn over_loopback_no_name_leads_here() {
+        for (target, host, expected) in [
+            ("/metrics", None, false),
+            ("/metrics", Some("localhost:25587"), false),
+            ("/metrics", Some("LOCALHOST"), false),
+            ("/metrics", Some("127.0.0.1:25587"), false),
+            ("/metrics", Some("[::1]:25587"), false),
+            ("/metrics", Some("localhost.example.net:25587"), true),
+            ("/metrics", Some("127.0.0.1.example.net"), true),
+            ("/metrics", Some("rebound.example.net:25587"), true),
+            ("/metrics", Some(""), true),
+            ("/metrics", Some("a b"), true),
+            (
+                "http://localhost/metrics",
+                Some("rebound.example.net"),
+                false,
+            ),
+            (
+                "http://rebound.example.net/metrics",
+                Some("localhost"),
+                true,
+            ),
+        ] {
+            let mut request = Request::builder().uri(target);
+            if let Some(host) = host {
+                request = request.header(HOST, host);
+            }
+            let request = request.body(()).unwrap();
+            assert_eq!(is_for_another(&request), expected, "{target} {host:?}");
         }
     }
 

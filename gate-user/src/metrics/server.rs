@@ -276,9 +276,17 @@ async fn accept(shared: Arc<Shared>, listener: TcpListener) {
 }
 
 async fn serve(shared: Arc<Shared>, stream: TcpStream) {
+    let is_local = stream
+        .local_addr()
+        .is_ok_and(|it| it.ip().to_canonical().is_loopback());
     let service = service_fn(move |request| {
         let shared = Arc::clone(&shared);
-        async move { answer(&shared, &request).await }
+        async move {
+            if is_local && http::is_for_another(&request) {
+                return Ok(http::said(Said::Misdirected));
+            }
+            answer(&shared, &request).await
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -36,6 +36,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         fault("heads_that_come_octet_by_octet", slow),
         fault("requests_in_a_row", pipelined),
         fault("methods_and_pages_that_there_are_not", refused),
+        fault("names_that_lead_here_from_elsewhere", rebound),
         fault("what_is_no_http", nonsense),
         fault("more_connections_than_places", flood),
         fault("a_browser_that_asks_for_everything_and_never_reads", greedy),
@@ -98,7 +99,7 @@ fn judged(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
-const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: gate\r\n\r\n";
+const METRICS: &[u8] = b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n";
 
 fn connect(bench: &Bench<'_>) -> Result<TcpStream> {
     http::connect(bench.lab.router(), DEFAULT)
@@ -131,7 +132,7 @@ const PARTS: [&str; 3] = ["/", "/status.json", "/history.json"];
 fn greedy(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
     let everything = PARTS.iter().chain(&["/metrics", "/healthz"]);
     let requests: Vec<String> = everything
-        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").repeat(50))
+        .map(|path| format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").repeat(50))
         .collect();
     let mut streams = Vec::new();
     for _ in 0..PLACES {
@@ -156,8 +157,9 @@ fn pages(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
         let mut left = Vec::new();
         for (path, stream) in open.into_iter().zip(streams) {
             let answered = stream.and_then(|mut stream| {
-                stream
-                    .write_all(format!("GET {path} HTTP/1.1\r\nHost: gate\r\n\r\n").as_bytes())?;
+                stream.write_all(
+                    format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n").as_bytes(),
+                )?;
                 http::parse(&http::rest(&mut stream))
             });
             match answered {
@@ -200,10 +202,12 @@ fn large(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
     let long = "a".repeat(SIZE);
     let fields = "A: b\r\n".repeat(SIZE / 6);
     let requests = [
-        format!("GET /{long} HTTP/1.1\r\nHost: gate\r\n\r\n"),
-        format!("GET /metrics HTTP/1.1\r\nHost: gate\r\nX: {long}\r\n\r\n"),
-        format!("GET /metrics HTTP/1.1\r\nHost: gate\r\n{fields}\r\n"),
-        format!("POST /metrics HTTP/1.1\r\nHost: gate\r\nContent-Length: {SIZE}\r\n\r\n{long}"),
+        format!("GET /{long} HTTP/1.1\r\nHost: localhost\r\n\r\n"),
+        format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\nX: {long}\r\n\r\n"),
+        format!("GET /metrics HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n"),
+        format!(
+            "POST /metrics HTTP/1.1\r\nHost: localhost\r\nContent-Length: {SIZE}\r\n\r\n{long}"
+        ),
         long,
     ];
     for request in requests {
@@ -266,7 +270,7 @@ fn pipelined(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
 
 fn refused(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
     let send = |request: &str| {
-        let request = format!("{request} HTTP/1.1\r\nHost: gate\r\n\r\n");
+        let request = format!("{request} HTTP/1.1\r\nHost: localhost\r\n\r\n");
         http::send(bench.lab.router(), DEFAULT, request.as_bytes())
     };
     for (request, status) in [
@@ -290,6 +294,27 @@ fn refused(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
         !get.body.is_empty() && head.head.contains("content-length: "),
         "{head:?}"
     );
+    Ok(Vec::new())
+}
+
+/// A browser whose page comes from a name that leads here reads nothing.
+fn rebound(bench: &Bench<'_>) -> Result<Vec<TcpStream>> {
+    for page in ["/", "/metrics", "/healthz", "/status.json", "/history.json"] {
+        for (host, status) in [
+            ("rebound.example.net:25587", 421),
+            ("localhost.example.net", 421),
+            ("127.0.0.1:25587", 200),
+            ("localhost:25587", 200),
+        ] {
+            let request = format!("GET {page} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+            let answer = http::send(bench.lab.router(), DEFAULT, request.as_bytes())?;
+            ensure!(answer.status == status, "{page} {host}: {answer:?}");
+            ensure!(
+                status == 200 || answer.body.starts_with("over loopback"),
+                "{page} {host}: {answer:?}"
+            );
+        }
+    }
     Ok(Vec::new())
 }
 

@@ -62,7 +62,7 @@ pub(crate) fn send(netns: &NetNs, address: &str, octets: &[u8]) -> Result<Answer
 
 /// Reads a page.
 pub(crate) fn get(netns: &NetNs, address: &str, path: &str, accept: &str) -> Result<Answer> {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: gate\r\nAccept: {accept}\r\n\r\n");
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nAccept: {accept}\r\n\r\n");
     send(netns, address, request.as_bytes())
 }
 
