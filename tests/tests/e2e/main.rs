@@ -18,6 +18,7 @@
 //! | `exempt` | one customer's port 25 opened and closed, and what that outlives |
 //! | `reports` | what the commands that only read say, held against other witnesses |
 //! | `top` | what `gate top` draws on a terminal is what `gate counters` says, whatever the terminal |
+//! | `exports` | what `gate counters` writes for programs is what it says, by readers that know nothing of it |
 //! | `events` | what `gate events` says of packets, and what becomes of who listens |
 //! | `update` | what `gate geoip update` fetches, and what it does not take, whatever servers do |
 //! | `explain` | what `gate explain` says of a connection is what happens to it, and asking changes nothing |
@@ -60,6 +61,7 @@ mod evasion;
 mod events;
 mod exempt;
 mod explain;
+mod exports;
 mod faults;
 mod init;
 mod interfaces;
@@ -122,6 +124,7 @@ fn main() -> ExitCode {
         doctor::trials(&found),
         rehearse::trials(&found),
         events::trials(&found),
+        exports::trials(&found),
         readers::trials(&found),
         unsent::trials(&found),
         answers::trials(&found),

@@ -482,7 +482,8 @@ fn metrics(bench: &Bench<'_>) -> Result<String> {
     use std::io::{Read as _, Write as _};
     bench.lab.router().run(|| {
         let mut stream = std::net::TcpStream::connect("127.0.0.1:25587")?;
-        stream.write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
+        stream
+            .write_all(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")?;
         let mut text = String::new();
         stream.read_to_string(&mut text)?;
         Ok(text)
