@@ -98,7 +98,7 @@ mod tests {
                 { "name": "domestic", "packets": packets(0, 77) },
                 { "name": CLASS, "packets": packets(tagged, over) },
             ],
-            "sources": { "counted": false, "retention_seconds": 60, "entries": [], "other": packets(0, 0) },
+            "sources": { "counted": false, "retention_seconds": 60, "entries": [], "expired": packets(0, 0), "other": packets(0, 0) },
         }))
         .unwrap()
     }
