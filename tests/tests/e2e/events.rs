@@ -46,10 +46,12 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("events::one_listener_and_what_a_killed_one_leaves", killed),
         found.lab_trial("events::without_a_daemon_and_until_it_is_detached", alone),
         found.lab_trial("events::they_are_switched_off_with_sources", off),
-        found
-            .alone()
-            .lab_trial("events::nothing_waits_for_a_listener", stopped),
     ]
+}
+
+/// Those that flood.
+pub(crate) fn trials_alone(alone: &Found) -> Vec<Trial> {
+    vec![alone.lab_trial("events::nothing_waits_for_a_listener", stopped)]
 }
 
 /// The longest that anything here may take.

@@ -111,7 +111,6 @@ fn main() -> ExitCode {
         recovery::trials(&found),
         interfaces::trials(&found),
         reload::trials(&found),
-        swap::trials(&alone),
         rules::trials(&found),
         reports::trials(&found),
         exempt::trials(&found),
@@ -128,8 +127,6 @@ fn main() -> ExitCode {
         readers::trials(&found),
         unsent::trials(&found),
         answers::trials(&found),
-        throttle::trials(&alone),
-        class_limits::trials(&alone),
         bypass::trials(&found),
         wayback::trials(&found),
         carriers::trials(&found),
@@ -137,6 +134,11 @@ fn main() -> ExitCode {
         bad_input::trials(&found),
         faults::trials(&found),
         pages::trials(&found),
+        // Last: while one waits to be alone, nobody else begins anything.
+        events::trials_alone(&alone),
+        swap::trials(&alone),
+        throttle::trials(&alone),
+        class_limits::trials(&alone),
     ];
     shares::run(arguments, trials.into_iter().flatten().collect())
 }
