@@ -4,7 +4,7 @@ use std::{collections::BTreeSet, io};
 
 use serde::Serialize;
 
-use crate::{attach, control, error::Error, pins::Pins, report::Report};
+use crate::{attach, control, error::Error, pins::Pins, report::Report, sys::XdpLink};
 
 /// What was removed.
 #[derive(Debug, Serialize)]
@@ -38,7 +38,12 @@ pub fn detach(pins: &Pins) -> Result<Detached, Error> {
     // Also what another version of the map ABI has in force: this is the command that takes the gate off, whoever put it on.
     for pins in versions(pins)? {
         control::clean_up(&pins)?;
-        interfaces.extend(pins.linked()?);
+        let linked = pins.linked()?;
+        for name in &linked {
+            // A link goes some time after its pin, and the interface is not open until it has. One that cannot be taken off at once goes so.
+            let _ = XdpLink::detach(&pins.link(name));
+        }
+        interfaces.extend(linked);
         marks.extend(attach::unmark(&pins)?);
         pins.remove_all()?;
     }
