@@ -20,16 +20,12 @@ use gate_tests::{
 use libtest_mimic::{Completion, Failed, Trial};
 use tempfile::TempDir;
 
-use crate::{
-    database,
-    shares::{Locks, Turn},
-};
+use crate::database;
 
-/// The tools of this run, or why there are none, and how trials take turns.
+/// The tools of this run, or why there are none.
 #[derive(Clone)]
 pub(crate) struct Found {
     tools: Arc<Result<Tools>>,
-    turn: Turn,
 }
 
 /// What all trials share.
@@ -54,15 +50,6 @@ impl Found {
         }
         Self {
             tools: Arc::new(tools),
-            turn: Turn::Among(Locks::of_environment()),
-        }
-    }
-
-    /// The same, for trials that flood, or count what passes in a time.
-    pub(crate) fn alone(&self) -> Self {
-        Self {
-            tools: Arc::clone(&self.tools),
-            turn: self.turn.alone(),
         }
     }
 
@@ -91,7 +78,6 @@ impl Found {
         let run = move || {
             let tried = || {
                 let tools = found.get()?;
-                let _turn = found.turn.take()?;
                 body(tools)
             };
             tried().map_err(|error: anyhow::Error| Failed::from(format!("{error:#}")))

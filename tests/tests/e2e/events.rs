@@ -50,8 +50,8 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 }
 
 /// Those that flood.
-pub(crate) fn trials_alone(alone: &Found) -> Vec<Trial> {
-    vec![alone.lab_trial("events::nothing_waits_for_a_listener", stopped)]
+pub(crate) fn floods(found: &Found) -> Vec<Trial> {
+    vec![found.lab_trial("events::nothing_waits_for_a_listener", stopped)]
 }
 
 /// The longest that anything here may take.

@@ -98,9 +98,7 @@ fn main() -> ExitCode {
         return code;
     }
     let found = Found::new();
-    // Labs are apart, but processors are not.
-    let alone = found.alone();
-    let trials = [
+    let among = [
         lab::trials(&found),
         promises::trials(&found),
         restart::trials(&found),
@@ -134,11 +132,14 @@ fn main() -> ExitCode {
         bad_input::trials(&found),
         faults::trials(&found),
         pages::trials(&found),
-        // Last: while one waits to be alone, nobody else begins anything.
-        events::trials_alone(&alone),
-        swap::trials(&alone),
-        throttle::trials(&alone),
-        class_limits::trials(&alone),
     ];
-    shares::run(arguments, trials.into_iter().flatten().collect())
+    // They flood, or count what passes in a time: labs are apart, but processors are not.
+    let alone = [
+        events::floods(&found),
+        swap::trials(&found),
+        throttle::trials(&found),
+        class_limits::trials(&found),
+    ];
+    let (among, alone) = (among.into_iter().flatten(), alone.into_iter().flatten());
+    shares::run(arguments, among.collect(), alone.collect())
 }

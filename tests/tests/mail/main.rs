@@ -60,5 +60,5 @@ fn main() -> ExitCode {
         let ignored = trial.has_ignored_flag() || !missing.is_empty();
         trial.with_ignored_flag(ignored)
     });
-    shares::run(arguments, trials.collect())
+    shares::run(arguments, trials.collect(), Vec::new())
 }

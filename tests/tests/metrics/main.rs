@@ -45,12 +45,13 @@ fn main() -> ExitCode {
         return code;
     }
     let found = Found::new();
-    let trials = [
+    let among = [
         agree::trials(&found),
         listen::trials(&found),
-        faults::trials(&found.alone()),
         others::trials(&found),
         page::trials(&found),
     ];
-    shares::run(arguments, trials.into_iter().flatten().collect())
+    // They flood.
+    let alone = faults::trials(&found);
+    shares::run(arguments, among.into_iter().flatten().collect(), alone)
 }
