@@ -41,7 +41,6 @@ impl Reader {
             self.listed = Some(BTreeSet::new());
         } else if let Some(listed) = &mut self.listed
             && let Some(name) = line.strip_prefix("    ")
-            && !name.contains(' ')
         {
             listed.insert(name.to_owned());
         } else if let Some(rest) = line.strip_prefix("test ")
@@ -160,14 +159,21 @@ failures:
 failures:
     part::first
     part::second
+    the third: of some words
 
-test result: FAILED. 0 passed; 2 failed; 0 ignored
+test result: FAILED. 0 passed; 3 failed; 0 ignored
 test alone ... FAILED
     after
 test result: FAILED. 0 passed; 1 failed; 0 ignored
 ",
         );
-        let names = ["alone", "part::first", "part::second"].map(str::to_owned);
+        let names = [
+            "alone",
+            "part::first",
+            "part::second",
+            "the third: of some words",
+        ]
+        .map(str::to_owned);
         assert_eq!(tally.unwrap().names, names.into());
     }
 }
