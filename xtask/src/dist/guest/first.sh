@@ -1,7 +1,7 @@
 # The first boot: the package is installed and nothing is configured.
 . /trial/lab
 links
-up
+check subscriber_reaches_the_relay up
 
 all_inactive() { [ "$(systemctl is-active gate gate-restore gate-boot | sort -u)" = inactive ]; }
 all_disabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = disabled ]; }

@@ -3,9 +3,12 @@ export PATH=/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C.UTF-8
 far=198.51.100.1 relay=192.0.2.25
 
 links() {
+    # Addresses of their own: of a device without one udev changes it, at a time of its choosing, and neighbours go on to write to the old one.
+    local it address=02:00:00:00:00:01
     for it in sub net; do
         ip netns add "$it"
-        ip link add "${it}0" type veth peer name eth0 netns "$it"
+        ip link add "${it}0" address $address type veth peer name eth0 netns "$it"
+        address=02:00:00:00:00:02
         # Answers leave a veth pair only towards an end with GRO.
         ip netns exec "$it" ethtool -K eth0 gro on
     done
