@@ -1,8 +1,14 @@
 //! Counts tests from the lines that each test program closes with, and keeps the names of those that failed.
 
-use std::{collections::BTreeSet, ops::AddAssign};
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    ops::AddAssign,
+};
 
 use crate::say;
+
+/// How many lines of what a failed test printed are kept: an assertion says what it has to in the first ones.
+const KEPT: usize = 40;
 
 /// How many tests passed, failed, and were left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -10,8 +16,8 @@ pub(crate) struct Tally {
     pub(crate) passed: u64,
     pub(crate) failed: u64,
     pub(crate) ignored: u64,
-    /// What failed. Thousands of lines later nobody finds it by its line.
-    pub(crate) names: BTreeSet<String>,
+    /// What failed, by name, with the first lines that it printed. Thousands of lines later nobody finds it by its line.
+    pub(crate) failures: BTreeMap<String, Vec<String>>,
 }
 
 /// Reads the output of test programs, line by line.
@@ -19,8 +25,19 @@ pub(crate) struct Tally {
 pub(crate) struct Reader {
     tally: Tally,
     closed: bool,
-    /// Within a list of failures: the names so far.
-    listed: Option<BTreeSet<String>>,
+    within: Within,
+}
+
+/// What part of a test program's output the next line belongs to.
+#[derive(Debug, Default)]
+enum Within {
+    /// The tests, a line each.
+    #[default]
+    Tests,
+    /// The lines, indented, below a test that failed.
+    Test(String),
+    /// What failed tests printed; of one of them, once a line has named it.
+    Printed(Option<String>),
 }
 
 impl Reader {
@@ -32,21 +49,34 @@ impl Reader {
             self.tally.passed += passed;
             self.tally.failed += failed;
             self.tally.ignored += ignored;
-            self.tally
-                .names
-                .extend(self.listed.take().into_iter().flatten());
             self.closed = true;
+            self.within = Within::Tests;
         } else if line == "failures:" {
-            // What was listed before was what failed tests printed.
-            self.listed = Some(BTreeSet::new());
-        } else if let Some(listed) = &mut self.listed
-            && let Some(name) = line.strip_prefix("    ")
-        {
-            listed.insert(name.to_owned());
-        } else if let Some(rest) = line.strip_prefix("test ")
-            && let Some(name) = rest.strip_suffix(" ... FAILED")
-        {
-            self.tally.names.insert(name.trim_end().to_owned());
+            // Twice: what each printed, and then their names alone.
+            self.within = Within::Printed(None);
+        } else if let Within::Printed(test) = &mut self.within {
+            if let Some(name) = headline(line) {
+                self.tally.failures.entry(name.to_owned()).or_default();
+                *test = Some(name.to_owned());
+            } else if let Some(name) = test {
+                self.tally.keep(name, line);
+            } else if let Some(name) = line.strip_prefix("    ") {
+                self.tally.failures.entry(name.to_owned()).or_default();
+            }
+        } else if let Some(rest) = line.strip_prefix("test ") {
+            self.within = match rest.strip_suffix(" ... FAILED") {
+                Some(name) => {
+                    let name = name.trim_end();
+                    self.tally.failures.entry(name.to_owned()).or_default();
+                    Within::Test(name.to_owned())
+                }
+                None => Within::Tests,
+            };
+        } else if let Within::Test(name) = &self.within {
+            match line.strip_prefix("    ") {
+                Some(line) => self.tally.keep(name, line),
+                None => self.within = Within::Tests,
+            }
         }
     }
 
@@ -63,14 +93,28 @@ impl Tally {
             passed: passed.into(),
             failed: (!passed).into(),
             ignored: 0,
-            names: (!passed).then(|| name.to_owned()).into_iter().collect(),
+            failures: (!passed)
+                .then(|| (name.to_owned(), Vec::new()))
+                .into_iter()
+                .collect(),
         }
     }
 
-    /// Prints the names of what failed, one a line.
+    /// Keeps a line that a failed test printed, within bounds, and none with nothing in it.
+    fn keep(&mut self, name: &str, line: &str) {
+        let lines = self.failures.entry(name.to_owned()).or_default();
+        if lines.len() < KEPT && !line.is_empty() {
+            lines.push(line.to_owned());
+        }
+    }
+
+    /// Prints what failed, and below each name what it printed.
     pub(crate) fn tell_failures(&self) {
-        for name in &self.names {
+        for (name, lines) in &self.failures {
             say::line(format_args!("             failed: {name}"));
+            for line in lines {
+                say::line(format_args!("                 {line}"));
+            }
         }
     }
 }
@@ -81,13 +125,26 @@ impl AddAssign for Tally {
             passed,
             failed,
             ignored,
-            names,
+            failures,
         } = other;
         self.passed += passed;
         self.failed += failed;
         self.ignored += ignored;
-        self.names.extend(names);
+        for (name, lines) in failures {
+            match self.failures.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(lines);
+                }
+                Entry::Occupied(mut found) => found.get_mut().extend(lines),
+            }
+        }
     }
+}
+
+/// The name in the line above what one failed test printed.
+fn headline(line: &str) -> Option<&str> {
+    let name = line.strip_prefix("---- ")?.strip_suffix(" ----")?;
+    Some(name.strip_suffix(" stdout").unwrap_or(name))
 }
 
 /// The counts of a line `test result: ok. 3 passed; 0 failed; 1 ignored; ...`; `None` for any other line.
@@ -136,14 +193,14 @@ test result: \u{1b}[31mFAILED\u{1b}[0m. 1 passed; 2 failed; 0 ignored; 0 measure
             passed: 4,
             failed: 2,
             ignored: 1,
-            names: BTreeSet::new(),
+            failures: BTreeMap::new(),
         };
         assert_eq!(tally, Some(expected));
         assert_eq!(read("test a ... ok\n"), None);
     }
 
     #[test]
-    fn what_failed_is_named_once_and_what_it_printed_is_not() {
+    fn what_failed_is_named_once_with_what_it_printed() {
         let tally = read(
             "\
 test part::first   ... \u{1b}[31mFAILED\u{1b}[0m
@@ -152,9 +209,11 @@ test part::second ... eth1: busy
 
 failures:
 
+---- part::first stdout ----
 ---- part::second ----
+
     indented
-    two words
+two words
 
 failures:
     part::first
@@ -164,16 +223,32 @@ failures:
 test result: FAILED. 0 passed; 3 failed; 0 ignored
 test alone ... FAILED
     after
-test result: FAILED. 0 passed; 1 failed; 0 ignored
+        deeper
+test next ... ok
+    not of a failed one
+test result: FAILED. 1 passed; 1 failed; 0 ignored
 ",
         );
-        let names = [
-            "alone",
-            "part::first",
-            "part::second",
-            "the third: of some words",
-        ]
-        .map(str::to_owned);
-        assert_eq!(tally.unwrap().names, names.into());
+        let failures = [
+            ("alone", vec!["after", "    deeper"]),
+            ("part::first", vec![]),
+            ("part::second", vec!["    indented", "two words"]),
+            ("the third: of some words", vec![]),
+        ];
+        let failures = failures.map(|(name, lines)| {
+            let lines = lines.into_iter().map(str::to_owned).collect();
+            (name.to_owned(), lines)
+        });
+        assert_eq!(tally.unwrap().failures, failures.into());
+    }
+
+    #[test]
+    fn of_what_a_failed_test_printed_the_beginning_is_kept() {
+        let printed: Vec<String> = (0..2 * KEPT).map(|line| line.to_string()).collect();
+        let output = format!(
+            "test it ... FAILED\n    {}\ntest result: FAILED. 0 passed; 1 failed; 0 ignored\n",
+            printed.join("\n    ")
+        );
+        assert_eq!(read(&output).unwrap().failures["it"], printed[..KEPT]);
     }
 }

@@ -127,7 +127,7 @@ fn start_all(processes: usize, each: usize) -> Result<ExitCode> {
     })
 }
 
-/// Runs one share to its end, and hands on what it prints, line by line; whether every trial of it passed.
+/// Runs one share to its end, and hands on what it prints, line by line, and what it says of failures in one piece; whether every trial of it passed.
 fn one(share: Share, printing: &Mutex<()>) -> Result<bool> {
     let program = env::current_exe().context("which program is this?")?;
     let mut child: Child = Command::new(&program)
@@ -137,11 +137,20 @@ fn one(share: Share, printing: &Mutex<()>) -> Result<bool> {
         .spawn()
         .with_context(|| format!("cannot start {}", program.display()))?;
     let stdout = child.stdout.take().context("nothing to read from")?;
+    let mut failures = false;
+    let mut turn = None;
     for line in BufReader::new(stdout).lines() {
         let line = line?;
-        let _printing = printing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mine = turn
+            .take()
+            .unwrap_or_else(|| printing.lock().unwrap_or_else(PoisonError::into_inner));
         // Where standard output is closed, the trials go on.
         let _ = writeln!(io::stdout(), "{line}");
+        // Of which program they are is told by what is around them alone. No trial of this share runs any more.
+        failures = line == "failures:" || failures && !line.starts_with("test result: ");
+        if failures {
+            turn = Some(mine);
+        }
     }
     Ok(child.wait()?.success())
 }
