@@ -10,6 +10,7 @@ use crate::{
     explain::ExplainError,
     export::ExportError,
     file::FileError,
+    filter::UnknownName,
     generation::{ListError, PlanError, manifest::ManifestError},
     geoip::{Cause, GeoipError},
     guard::GuardError,
@@ -109,6 +110,9 @@ pub enum Error {
     /// The counters cannot be exported so.
     #[error(transparent)]
     Export(#[from] ExportError),
+    /// Nothing can be of what is asked for.
+    #[error(transparent)]
+    Filter(#[from] UnknownName),
     /// A start was to put in force what waits for a person, and nothing else can be.
     #[error("{}: the configuration {why}, and there is nothing to put in force instead", config.display())]
     Doubted {
@@ -228,6 +232,7 @@ impl Error {
             Self::Config(_)
             | Self::Geoip(_)
             | Self::File(_)
+            | Self::Filter(_)
             | Self::Guard(_)
             | Self::Plan(_)
             | Self::Bypass(_)
@@ -293,6 +298,7 @@ impl Error {
             Self::Control(error) => Some(error.hint()),
             Self::Exempt(error) => Some(error.hint()),
             Self::Export(error) => Some(error.hint()),
+            Self::Filter(error) => Some(error.hint()),
             Self::Events(error) => Some(error.hint()),
             Self::Rehearse(error) => Some(error.hint()),
             Self::Replay(error) => Some(error.hint()),

@@ -25,6 +25,7 @@ pub mod explain;
 pub mod export;
 pub mod fetch;
 pub mod file;
+pub mod filter;
 pub mod floor;
 pub mod forget;
 pub mod generation;

@@ -7,19 +7,18 @@ use clap::{
     builder::{PossibleValue, PossibleValuesParser, TypedValueParser},
     error::ErrorKind,
 };
-use gate_common::Verdict;
 use gate_user::{
     Exit,
     bypass::Span,
-    config::country_code,
     export::{self, Form, Kind, Sort, Wanted},
+    filter::Filter,
     forget,
     pins::Pins,
     report,
 };
 use ipnet::IpNet;
 
-use super::{Cli, Format, interval, show};
+use super::{Cli, Format, filter, interval, show};
 
 #[derive(Debug, clap::Args)]
 pub(super) struct Arguments {
@@ -29,24 +28,8 @@ pub(super) struct Arguments {
     /// What rows are about, several times or with commas [default: sources; with --interface, interfaces]
     #[arg(long, value_name = "KIND", value_parser = kinds(), value_delimiter = ',')]
     by: Vec<Kind>,
-    /// Only rows of this pool
-    #[arg(long, value_name = "NAME")]
-    pool: Option<String>,
-    /// Only rows of this class
-    #[arg(long, value_name = "NAME")]
-    class: Option<String>,
-    /// Only rows of this country; `-` is that of addresses which no database knows
-    #[arg(long, value_name = "CODE", value_parser = country, allow_hyphen_values = true)]
-    country: Option<String>,
-    /// Only rows with packets of this verdict
-    #[arg(long, value_parser = verdicts())]
-    verdict: Option<&'static str>,
-    /// Only sources, prefixes and relays in this prefix
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<IpNet>,
-    /// Only rows of this interface
-    #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    #[command(flatten)]
+    filter: filter::Arguments,
     /// What comes first: the largest, but for names [default: packets]
     #[arg(long, value_parser = orders())]
     sort: Option<Sort>,
@@ -72,12 +55,6 @@ fn kinds() -> impl TypedValueParser<Value = Kind> {
     })
 }
 
-pub(super) fn verdicts() -> impl TypedValueParser<Value = &'static str> {
-    let names = || Verdict::ALL.iter().map(|it| it.name());
-    PossibleValuesParser::new(names())
-        .try_map(move |word| names().find(|it| *it == word).ok_or("is no verdict"))
-}
-
 fn orders() -> impl TypedValueParser<Value = Sort> {
     PossibleValuesParser::new(Sort::all().map(|(name, _)| name)).try_map(|word| {
         let found = Sort::all().find(|(name, _)| *name == word);
@@ -86,41 +63,29 @@ fn orders() -> impl TypedValueParser<Value = Sort> {
 }
 
 impl Arguments {
-    /// Whether rows are asked for, and not the whole.
-    fn wants_rows(&self, format: Format) -> bool {
+    pub(super) fn run(self, pins: &Pins, format: Format) -> anyhow::Result<Exit> {
         let Self {
-            forget: _,
+            forget,
             by,
-            pool,
-            class,
-            country,
-            verdict,
-            prefix,
-            interface,
+            filter,
             sort,
             top,
             interval,
-            count: _,
+            count,
         } = self;
-        matches!(format, Format::Csv | Format::Ndjson)
-            || !by.is_empty()
-            || [pool, class, country, interface]
-                .iter()
-                .any(|it| it.is_some())
-            || verdict.is_some()
-            || prefix.is_some()
-            || sort.is_some()
-            || top.is_some()
-            || interval.is_some()
-    }
-
-    pub(super) fn run(self, pins: &Pins, format: Format) -> anyhow::Result<Exit> {
-        if let Some(prefix) = self.forget {
+        if let Some(prefix) = forget {
             let forgotten = forget::forget(pins, prefix)?;
             show(&forgotten, format)?;
             return Ok(forgotten.exit());
         }
-        if !self.wants_rows(format) {
+        let filter = Filter::from(filter);
+        let wants_rows = matches!(format, Format::Csv | Format::Ndjson)
+            || !by.is_empty()
+            || filter.is_some()
+            || sort.is_some()
+            || top.is_some()
+            || interval.is_some();
+        if !wants_rows {
             return show(&report::counters(pins)?, format);
         }
         let form = match format {
@@ -129,7 +94,14 @@ impl Arguments {
             Format::Csv => Form::Csv,
             Format::Text | Format::Markdown | Format::Html => Form::Table,
         };
-        let wanted = self.wanted();
+        let wanted = Wanted {
+            kinds: by.into_iter().collect(),
+            filter,
+            sort: sort.unwrap_or_default(),
+            top,
+            interval: interval.map(|Span(length)| length),
+            count,
+        };
         if let Err(error) = wanted.check() {
             let message = format!("{error}\n  hint: {}", error.hint());
             Cli::command()
@@ -139,31 +111,4 @@ impl Arguments {
         export::export(pins, &wanted, form, &mut io::stdout().lock())?;
         Ok(Exit::Ok)
     }
-
-    fn wanted(self) -> Wanted {
-        Wanted {
-            kinds: self.by.into_iter().collect(),
-            pool: self.pool,
-            class: self.class,
-            country: self.country,
-            verdict: self.verdict,
-            prefix: self.prefix,
-            interface: self.interface,
-            sort: self.sort.unwrap_or_default(),
-            top: self.top,
-            interval: self.interval.map(|Span(length)| length),
-            count: self.count,
-        }
-    }
-}
-
-/// A country as rows have it.
-pub(super) fn country(text: &str) -> Result<String, String> {
-    if text == "-" {
-        return Ok(text.to_owned());
-    }
-    let country = country_code(text)?;
-    Ok(country
-        .code()
-        .map_or_else(|| "-".to_owned(), |code| code.to_string()))
 }

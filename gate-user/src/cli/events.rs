@@ -15,16 +15,12 @@ use gate_user::{
     events::{self, Form, RATES, SAMPLES, Wanted},
     pins::Pins,
 };
-use ipnet::IpNet;
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
 };
 
-use super::{
-    Format,
-    counters::{country, verdicts},
-};
+use super::{Format, filter};
 
 /// What is listened to.
 #[derive(Debug, clap::Args)]
@@ -35,24 +31,8 @@ pub(super) struct Arguments {
     /// So many events a second at most, and so many at once, counted in the kernel for all processors together
     #[arg(long, value_name = "COUNT", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(RATES))]
     rate: u64,
-    /// Only events of this pool
-    #[arg(long, value_name = "NAME")]
-    pool: Option<String>,
-    /// Only events of this class
-    #[arg(long, value_name = "NAME")]
-    class: Option<String>,
-    /// Only events of this country; `-` is that of addresses which no database knows
-    #[arg(long, value_name = "CODE", value_parser = country, allow_hyphen_values = true)]
-    country: Option<String>,
-    /// Only events of this verdict
-    #[arg(long, value_parser = verdicts())]
-    verdict: Option<&'static str>,
-    /// Only events of sources in this prefix
-    #[arg(long, value_name = "PREFIX")]
-    prefix: Option<IpNet>,
-    /// Only events of this interface
-    #[arg(long, value_name = "NAME")]
-    interface: Option<String>,
+    #[command(flatten)]
+    filter: filter::Arguments,
     /// So many events [default: until it is ended]
     #[arg(long, value_name = "COUNT", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -80,24 +60,14 @@ impl Arguments {
         let Self {
             sample,
             rate,
-            pool,
-            class,
-            country,
-            verdict,
-            prefix,
-            interface,
+            filter,
             count,
             length,
         } = self;
         let wanted = Wanted {
             sample,
             rate,
-            pool,
-            class,
-            country,
-            verdict,
-            prefix,
-            interface,
+            filter: filter.into(),
             count,
             length: length.map(|Span(length)| length),
         };

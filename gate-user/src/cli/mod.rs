@@ -5,6 +5,7 @@ mod daemon;
 mod events;
 mod exempt;
 mod explain;
+mod filter;
 mod geoip;
 mod rehearse;
 mod replay;

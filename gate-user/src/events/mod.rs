@@ -113,7 +113,7 @@ pub fn events(
     if !manifest.counters.sources {
         return Err(EventsError::Off.into());
     }
-    wanted.names(&manifest)?;
+    wanted.filter.check(&manifest)?;
     let Some(_lock) = pins.claim(Claim::Events)? else {
         return Err(EventsError::Busy(noted(pins)).into());
     };
@@ -249,7 +249,7 @@ impl Listener<'_> {
                 continue;
             }
             let line = self.names.line(&event, clock);
-            if self.wanted.takes(&line) {
+            if self.wanted.filter.takes(&line) {
                 self.summary.shown += 1;
                 lines.push(Line::Event(line));
             } else {

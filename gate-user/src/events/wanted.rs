@@ -2,11 +2,17 @@
 
 use std::{ops::RangeInclusive, time::Duration};
 
-use gate_common::abi::{CHANCES, Limit};
+use gate_common::{
+    Role,
+    abi::{CHANCES, Limit},
+};
 use ipnet::IpNet;
 
 use super::{EventsError, line::EventLine};
-use crate::{export::ExportError, generation::Manifest, kernel::Terms};
+use crate::{
+    filter::{Filter, Filtered},
+    kernel::Terms,
+};
 
 /// One event in so many.
 pub const SAMPLES: RangeInclusive<u64> = 1..=1_000_000;
@@ -21,18 +27,8 @@ pub struct Wanted {
     pub sample: u64,
     /// So many events a second at most, of all CPUs, and so many at once.
     pub rate: u64,
-    /// Only events of this pool.
-    pub pool: Option<String>,
-    /// Only events of this class.
-    pub class: Option<String>,
-    /// Only events of this country, in capital letters; `-` is that of addresses that no database knows.
-    pub country: Option<String>,
-    /// Only events of this verdict.
-    pub verdict: Option<&'static str>,
-    /// Only events of sources in this prefix.
-    pub prefix: Option<IpNet>,
-    /// Only events of this interface.
-    pub interface: Option<String>,
+    /// Only these events.
+    pub filter: Filter,
     /// How many; nothing for no end.
     pub count: Option<u64>,
     /// For how long; nothing for no end.
@@ -68,55 +64,36 @@ impl Wanted {
             },
         }
     }
+}
 
-    /// Makes sure that names which are asked for are names of the generation in force.
-    pub(super) fn names(&self, manifest: &Manifest) -> Result<(), ExportError> {
-        let pools = manifest.pools.iter().map(|it| it.name.clone()).collect();
-        let classes = manifest.classes.iter().map(|it| it.name.clone()).collect();
-        let interfaces = manifest.interfaces.iter().map(|it| it.name.clone());
-        let mut interfaces: Vec<String> = interfaces.collect();
-        interfaces.dedup();
-        for (what, wanted, known) in [
-            ("pool", &self.pool, pools),
-            ("class", &self.class, classes),
-            ("interface", &self.interface, interfaces),
-        ] {
-            let known: Vec<String> = known;
-            if let Some(name) = wanted.as_ref().filter(|it| !known.contains(it)) {
-                return Err(ExportError::Unknown {
-                    what,
-                    name: name.clone(),
-                    generation: manifest.number,
-                    known,
-                });
-            }
-        }
-        Ok(())
+impl Filtered for EventLine {
+    fn pool(&self) -> Option<&str> {
+        self.pool.as_deref()
     }
 
-    /// Whether an event is one that is asked for.
-    pub(super) fn takes(&self, line: &EventLine) -> bool {
-        let is = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.is_none() || wanted.as_deref() == found.as_deref()
-        };
-        let is_country = match self.country.as_deref() {
-            None => true,
-            // As for rows of counters: only who has a class can have a country.
-            Some("-") => line.country.is_none() && line.role == Some("uplink"),
-            Some(code) => line.country.as_deref() == Some(code),
-        };
-        let is_in = self.prefix.is_none_or(|wanted| {
-            let source = line.source.as_ref();
-            source.is_some_and(|source| wanted.contains(&source.0))
-        });
-        is(&self.pool, &line.pool)
-            && is(&self.class, &line.class)
-            && is(&self.interface, &line.interface)
-            && is_country
-            && is_in
-            && self
-                .verdict
-                .is_none_or(|wanted| line.verdict == Some(wanted))
+    fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
+    fn country(&self) -> Option<&str> {
+        self.country.as_deref()
+    }
+
+    fn interface(&self) -> Option<&str> {
+        self.interface.as_deref()
+    }
+
+    fn is_of_unknown_country(&self) -> bool {
+        // Who has no class has no country either.
+        self.country.is_none() && self.role == Some(Role::Uplink.name())
+    }
+
+    fn has_verdict(&self, verdict: &str) -> bool {
+        self.verdict == Some(verdict)
+    }
+
+    fn prefix(&self) -> Option<IpNet> {
+        self.source.as_ref().map(|source| source.0)
     }
 }
 
@@ -132,12 +109,7 @@ mod tests {
         Wanted {
             sample: 1,
             rate: 1000,
-            pool: None,
-            class: None,
-            country: None,
-            verdict: None,
-            prefix: None,
-            interface: None,
+            filter: Filter::default(),
             count: None,
             length: None,
         }
@@ -163,62 +135,34 @@ mod tests {
         }
     }
 
-    fn takes(change: impl FnOnce(&mut Wanted), line: &EventLine) -> bool {
-        let mut wanted = everything();
-        change(&mut wanted);
-        wanted.takes(line)
+    fn of_country(code: &str) -> Filter {
+        Filter {
+            country: Some(code.to_owned()),
+            ..Filter::default()
+        }
     }
 
     #[test]
-    fn filters_take_what_they_name_and_nothing_else() {
-        let it = &event();
-        assert!(takes(|_| (), it));
-        assert!(takes(
-            |wanted| wanted.class = Some("foreign".to_owned()),
-            it
-        ));
-        assert!(!takes(
-            |wanted| wanted.class = Some("domestic".to_owned()),
-            it
-        ));
-        assert!(!takes(
-            |wanted| wanted.pool = Some("foreign".to_owned()),
-            it
-        ));
-        assert!(takes(|wanted| wanted.country = Some("AU".to_owned()), it));
-        assert!(!takes(|wanted| wanted.country = Some("-".to_owned()), it));
-        assert!(takes(|wanted| wanted.verdict = Some("tagged"), it));
-        assert!(!takes(|wanted| wanted.verdict = Some("refused"), it));
-        assert!(takes(
-            |wanted| wanted.interface = Some("eth0".to_owned()),
-            it
-        ));
-        assert!(!takes(
-            |wanted| wanted.interface = Some("eth1".to_owned()),
-            it
-        ));
+    fn an_event_has_what_its_line_says() {
+        let mut it = event();
+        assert_eq!((it.pool(), it.class()), (None, Some("foreign")));
+        assert_eq!((it.interface(), it.country()), (Some("eth0"), Some("AU")));
+        assert!(it.has_verdict("tagged") && !it.has_verdict("refused"));
+        // Its source, and not the rule's prefix.
+        it.prefix = Some("192.0.2.0/24".to_owned());
+        assert_eq!(Filtered::prefix(&it), "1.0.0.0/24".parse().ok());
+        it.source = None;
+        assert_eq!(Filtered::prefix(&it), None);
     }
 
     #[test]
     fn no_country_is_one_of_who_could_have_one() {
         let mut it = event();
+        assert!(!of_country("-").takes(&it));
         it.country = None;
-        assert!(takes(|wanted| wanted.country = Some("-".to_owned()), &it));
+        assert!(of_country("-").takes(&it));
         it.role = Some("access");
-        assert!(!takes(|wanted| wanted.country = Some("-".to_owned()), &it));
-    }
-
-    #[test]
-    fn a_prefix_takes_sources_that_are_in_it_altogether() {
-        let within = |prefix: &str, it: &EventLine| {
-            let prefix = prefix.parse().unwrap();
-            takes(|wanted| wanted.prefix = Some(prefix), it)
-        };
-        let mut it = event();
-        assert!(within("1.0.0.0/8", &it));
-        assert!(!within("1.0.0.1/32", &it) && !within("::/0", &it));
-        it.source = None;
-        assert!(!within("0.0.0.0/0", &it));
+        assert!(!of_country("-").takes(&it));
     }
 
     #[test]

@@ -148,7 +148,6 @@ mod tests {
             judged: refused(judged),
             counts_sources: true,
             attribution: Vec::new(),
-            known: super::super::wanted::Known::default(),
         }
     }
 

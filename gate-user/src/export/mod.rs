@@ -17,7 +17,7 @@ mod write;
 
 use std::{io, thread, time::Instant};
 
-pub(crate) use self::moment::{UNKNOWN, rows};
+pub(crate) use self::moment::rows;
 use self::{
     moment::{Reader, without_entry},
     write::{Batch, Writer},
@@ -29,7 +29,9 @@ pub use self::{
 };
 use crate::{
     error::{Error, Exit},
+    kernel,
     pins::Pins,
+    view,
 };
 
 /// Why there is nothing to export.
@@ -46,18 +48,6 @@ pub enum ExportError {
         /// What was asked for.
         filter: &'static str,
     },
-    /// A name that nothing has.
-    #[error("generation {generation} has no {what} {name:?}")]
-    Unknown {
-        /// What it would be.
-        what: &'static str,
-        /// The name.
-        name: String,
-        /// The generation in force.
-        generation: u32,
-        /// Those that there are.
-        known: Vec<String>,
-    },
     /// Nobody takes it.
     #[error("cannot write the result: {0}")]
     Write(#[from] io::Error),
@@ -70,8 +60,6 @@ impl ExportError {
         match self {
             Self::NoSources => "`--by pools` and the other kinds are counted; `sources = true` there, then `gate reload`, counts sources from then on".to_owned(),
             Self::Filter { .. } => "`--by` says what rows are about; docs/look.md says which have what".to_owned(),
-            Self::Unknown { known, .. } if known.is_empty() => "there is none at all".to_owned(),
-            Self::Unknown { known, .. } => format!("there are: {}", known.join(", ")),
             Self::Write(_) => "make room where it is written to".to_owned(),
         }
     }
@@ -81,7 +69,7 @@ impl ExportError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::NoSources | Self::Write(_) => Exit::Failed,
-            Self::Filter { .. } | Self::Unknown { .. } => Exit::Usage,
+            Self::Filter { .. } => Exit::Usage,
         }
     }
 }
@@ -95,10 +83,14 @@ pub fn export(
 ) -> Result<(), Error> {
     wanted.check()?;
     let kinds = wanted.kinds();
+    let manifest = view::with_current(pins, |directory| Ok(kernel::manifest(directory)?))?;
+    wanted.filter.check(&manifest)?;
     let mut reader = Reader::new(pins, &kinds);
     let mut writer = Writer::new(out, form);
     let mut before = reader.read()?;
-    wanted.names(&before)?;
+    if kinds.contains(&Kind::Sources) && !before.counts_sources {
+        return Err(ExportError::NoSources.into());
+    }
     let Some(interval) = wanted.interval else {
         let mut rows = before.rows.clone();
         if kinds.contains(&Kind::Sources) {

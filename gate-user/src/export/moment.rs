@@ -9,12 +9,10 @@ use gate_common::{
 use ipnet::IpNet;
 use jiff::Timestamp;
 
-use super::{
-    row::{ByVerdict, Kind, Row},
-    wanted::Known,
-};
+use super::row::{ByVerdict, Kind, Row};
 use crate::{
     error::Error,
+    filter::UNKNOWN_COUNTRY,
     kernel::{self, Maps},
     pins::Pins,
     report::{Counters, Verdicts},
@@ -36,8 +34,6 @@ pub(super) struct Moment {
     pub(super) counts_sources: bool,
     /// What the licences of the databases ask for.
     pub(super) attribution: Vec<String>,
-    /// What can be asked for by name.
-    pub(super) known: Known,
 }
 
 /// Reads moments; the tables in force only when they are others.
@@ -84,15 +80,6 @@ impl<'a> Reader<'a> {
             judged,
             counts_sources: sources.counted,
             attribution: counters.attribution,
-            known: Known {
-                pools: manifest.pools.iter().map(|it| it.name.clone()).collect(),
-                classes: manifest.classes.iter().map(|it| it.name.clone()).collect(),
-                interfaces: manifest
-                    .interfaces
-                    .iter()
-                    .map(|it| it.name.clone())
-                    .collect(),
-            },
         })
     }
 
@@ -234,7 +221,10 @@ fn objects(counters: &Counters, kind: Kind, rows: &mut Vec<Row>) {
             ..Row::counted(kind, it.name.clone(), &it.packets.verdicts)
         })),
         Kind::Countries => rows.extend(counters.countries.iter().map(|it| {
-            let name = it.country.clone().unwrap_or_else(|| UNKNOWN.to_owned());
+            let name = it
+                .country
+                .clone()
+                .unwrap_or_else(|| UNKNOWN_COUNTRY.to_owned());
             Row {
                 country: it.country.clone(),
                 by_verdict: ByVerdict {
@@ -272,9 +262,6 @@ fn objects(counters: &Counters, kind: Kind, rows: &mut Vec<Row>) {
         Kind::Sources | Kind::Note => {}
     }
 }
-
-/// The name of what no database knows.
-pub(crate) const UNKNOWN: &str = "-";
 
 impl Row {
     fn add(&mut self, other: &Self) {

@@ -2,31 +2,23 @@
 
 use std::{cmp::Reverse, collections::BTreeSet, time::Duration};
 
+use gate_common::Role;
 use ipnet::IpNet;
 
 use super::{
     ExportError,
-    moment::{Moment, REST, UNKNOWN},
+    moment::REST,
     row::{Kind, Row, VERDICTS},
 };
+use crate::filter::{Filter, Filtered};
 
 /// What somebody wants to see.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
     /// What rows are about; sources where nothing is said, and interfaces where one is named.
     pub kinds: BTreeSet<Kind>,
-    /// Only rows of this pool.
-    pub pool: Option<String>,
-    /// Only rows of this class.
-    pub class: Option<String>,
-    /// Only rows of this country, in capital letters; `-` is that of addresses that no database knows.
-    pub country: Option<String>,
-    /// Only rows with packets of this verdict.
-    pub verdict: Option<&'static str>,
-    /// Only sources, prefixes and relays in this prefix.
-    pub prefix: Option<IpNet>,
-    /// Only rows of this interface.
-    pub interface: Option<String>,
+    /// Only these rows.
+    pub filter: Filter,
     /// What comes first.
     pub sort: Sort,
     /// How many rows of each kind.
@@ -75,32 +67,11 @@ impl Wanted {
         if !self.kinds.is_empty() {
             return self.kinds.clone();
         }
-        let default = match self.interface {
+        let default = match self.filter.interface {
             Some(_) => Kind::Interfaces,
             None => Kind::Sources,
         };
         BTreeSet::from([default])
-    }
-
-    fn is_filtered(&self) -> bool {
-        let Self {
-            kinds: _,
-            pool,
-            class,
-            country,
-            verdict,
-            prefix,
-            interface,
-            sort: _,
-            top: _,
-            interval: _,
-            count: _,
-        } = self;
-        [pool, class, country, interface]
-            .iter()
-            .any(|it| it.is_some())
-            || verdict.is_some()
-            || prefix.is_some()
     }
 
     /// Makes sure that no kind is asked for something that it cannot have, which would look like nothing.
@@ -110,32 +81,36 @@ impl Wanted {
             Sources, Unsent,
         };
         let is_by_verdict = |kind: Kind| !matches!(kind, Shown | Answers | Unsent | Limits);
+        let Filter {
+            pool,
+            class,
+            country,
+            verdict,
+            prefix,
+            interface,
+        } = &self.filter;
         for kind in self.kinds() {
             let refused: [(&'static str, bool, bool); 6] = [
                 (
                     "pool",
-                    self.pool.is_some(),
+                    pool.is_some(),
                     matches!(kind, Pools | Prefixes | Sources),
                 ),
-                (
-                    "class",
-                    self.class.is_some(),
-                    matches!(kind, Classes | Sources),
-                ),
+                ("class", class.is_some(), matches!(kind, Classes | Sources)),
                 (
                     "country",
-                    self.country.is_some(),
+                    country.is_some(),
                     matches!(kind, Countries | Sources),
                 ),
-                ("verdict", self.verdict.is_some(), is_by_verdict(kind)),
+                ("verdict", verdict.is_some(), is_by_verdict(kind)),
                 (
                     "prefix",
-                    self.prefix.is_some(),
+                    prefix.is_some(),
                     matches!(kind, Prefixes | Relays | Sources),
                 ),
                 (
                     "interface",
-                    self.interface.is_some(),
+                    interface.is_some(),
                     matches!(kind, Interfaces | Unsent),
                 ),
             ];
@@ -192,73 +167,43 @@ impl Wanted {
 
     fn takes(&self, row: &Row) -> bool {
         if row.is_rest() {
-            return !self.is_filtered();
+            return !self.filter.is_some();
         }
-        let is = |wanted: &Option<String>, found: &Option<String>| {
-            wanted.is_none() || wanted.as_deref() == found.as_deref()
-        };
-        let is_country = match self.country.as_deref() {
-            None => true,
-            Some(UNKNOWN) => row.country.is_none() && row.role.as_deref() != Some("access"),
-            Some(code) => row.country.as_deref() == Some(code),
-        };
-        let has_verdict = self.verdict.is_none_or(|wanted| {
-            let names = VERDICTS.into_iter().zip(row.by_verdict.each());
-            names
-                .filter(|(name, _)| *name == wanted)
-                .any(|(_, packets)| packets.is_some_and(|it| it > 0))
-        });
-        let is_in = self.prefix.is_none_or(|wanted| {
-            let found = row
-                .prefix
-                .as_deref()
-                .and_then(|it| it.parse::<IpNet>().ok());
-            found.is_some_and(|it| wanted.contains(&it))
-        });
-        is(&self.pool, &row.pool)
-            && is(&self.class, &row.class)
-            && is(&self.interface, &row.interface)
-            && is_country
-            && has_verdict
-            && is_in
-    }
-
-    /// Makes sure that names which are asked for are names of the generation in force.
-    pub(super) fn names(&self, moment: &Moment) -> Result<(), ExportError> {
-        let Known {
-            pools,
-            classes,
-            interfaces,
-        } = &moment.known;
-        for (what, name, known) in [
-            ("pool", &self.pool, pools),
-            ("class", &self.class, classes),
-            ("interface", &self.interface, interfaces),
-        ] {
-            if let Some(name) = name
-                && !known.contains(name)
-            {
-                return Err(ExportError::Unknown {
-                    what,
-                    name: name.clone(),
-                    generation: moment.generation,
-                    known: known.clone(),
-                });
-            }
-        }
-        if self.kinds().contains(&Kind::Sources) && !moment.counts_sources {
-            return Err(ExportError::NoSources);
-        }
-        Ok(())
+        self.filter.takes(row)
     }
 }
 
-/// The names of the generation in force.
-#[derive(Debug, Default)]
-pub(super) struct Known {
-    pub(super) pools: Vec<String>,
-    pub(super) classes: Vec<String>,
-    pub(super) interfaces: Vec<String>,
+impl Filtered for Row {
+    fn pool(&self) -> Option<&str> {
+        self.pool.as_deref()
+    }
+
+    fn class(&self) -> Option<&str> {
+        self.class.as_deref()
+    }
+
+    fn country(&self) -> Option<&str> {
+        self.country.as_deref()
+    }
+
+    fn interface(&self) -> Option<&str> {
+        self.interface.as_deref()
+    }
+
+    fn is_of_unknown_country(&self) -> bool {
+        self.country.is_none() && self.role.as_deref() != Some(Role::Access.name())
+    }
+
+    fn has_verdict(&self, verdict: &str) -> bool {
+        let names = VERDICTS.into_iter().zip(self.by_verdict.each());
+        names
+            .filter(|(name, _)| *name == verdict)
+            .any(|(_, packets)| packets.is_some_and(|it| it > 0))
+    }
+
+    fn prefix(&self) -> Option<IpNet> {
+        self.prefix.as_deref()?.parse().ok()
+    }
 }
 
 impl Row {
@@ -320,7 +265,10 @@ mod tests {
             ),
             (
                 Wanted {
-                    prefix: Some("100.64.0.0/16".parse().unwrap()),
+                    filter: Filter {
+                        prefix: Some("100.64.0.0/16".parse().unwrap()),
+                        ..Filter::default()
+                    },
                     ..all.clone()
                 },
                 vec!["100.64.0.1/32", "100.64.0.2/32"],
@@ -328,8 +276,11 @@ mod tests {
             ),
             (
                 Wanted {
-                    verdict: Some("passed"),
-                    pool: Some("dynamic".to_owned()),
+                    filter: Filter {
+                        verdict: Some("passed"),
+                        pool: Some("dynamic".to_owned()),
+                        ..Filter::default()
+                    },
                     sort: Sort::Name,
                     ..all.clone()
                 },
@@ -353,7 +304,10 @@ mod tests {
     #[test]
     fn what_a_kind_cannot_have_is_refused() {
         let wanted = Wanted {
-            interface: Some("eth1".to_owned()),
+            filter: Filter {
+                interface: Some("eth1".to_owned()),
+                ..Filter::default()
+            },
             ..Wanted::default()
         };
         wanted.check().unwrap();

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::{ObjectPackets, countries, totals};
 use crate::{
     error::Error,
-    export::UNKNOWN,
+    filter::UNKNOWN_COUNTRY,
     kernel::{self, Maps},
     pins::Pins,
     sys::Access,
@@ -41,7 +41,7 @@ impl Judged {
             classes,
             countries: countries
                 .map(|it| {
-                    let name = it.country.unwrap_or_else(|| UNKNOWN.to_owned());
+                    let name = it.country.unwrap_or_else(|| UNKNOWN_COUNTRY.to_owned());
                     (name, it.packets)
                 })
                 .collect(),
