@@ -121,6 +121,8 @@ fn build(workspace: &Workspace) -> Result<PathBuf> {
     let mut fuzz = Command::new(program);
     fuzz.args(["fuzz", "build", "--sanitizer", "none"])
         .args(["--features", "libfuzzer", "--target", &triple])
+        // One unit to a crate, which it says unless told otherwise, leaves all processors but one to wait for the largest crate.
+        .args(["--codegen-units", "16"])
         .arg("--target-dir")
         .arg(&target)
         .env("RUSTC_BOOTSTRAP", "1")
