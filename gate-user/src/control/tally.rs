@@ -124,11 +124,10 @@ impl Brief {
             | Outcome::Refused(Cause { generation, .. })
             | Outcome::Failed(Cause { generation, .. }) => Some(*generation),
         };
-        let why = attempt.outcome.cause().map(|cause| {
-            let end = cause.reason.floor_char_boundary(WHY_MAX);
-            let more = if end < cause.reason.len() { "..." } else { "" };
-            format!("{}{more}", &cause.reason[..end])
-        });
+        let why = attempt
+            .outcome
+            .cause()
+            .map(|cause| beginning(&cause.reason));
         Self {
             at: attempt.at,
             by: attempt.by,
@@ -137,6 +136,16 @@ impl Brief {
             why,
         }
     }
+}
+
+/// The text, up to a word that ends in time: half an address is one that nobody knows for an address.
+fn beginning(text: &str) -> String {
+    let (start, rest) = text.split_at(text.floor_char_boundary(WHY_MAX));
+    if rest.is_empty() {
+        return start.to_owned();
+    }
+    let (words, _) = start.rsplit_once(char::is_whitespace).unwrap_or_default();
+    format!("{words} ...")
 }
 
 #[cfg(test)]
@@ -199,9 +208,9 @@ mod tests {
     }
 
     #[test]
-    fn a_reason_is_cut_where_a_character_ends() {
+    fn a_reason_is_cut_where_a_word_ends() {
         let cause = Cause {
-            reason: "ü".repeat(WHY_MAX),
+            reason: "ü 100.64.9.8 ".repeat(WHY_MAX),
             hint: None,
             generation: 3,
         };
@@ -211,7 +220,13 @@ mod tests {
             force: false,
             outcome: Outcome::Refused(cause),
         });
-        assert_eq!(brief.why, Some("ü".repeat(WHY_MAX / 2) + "..."));
+        let why = brief.why.unwrap();
+        let words = why.strip_suffix(" ...").unwrap();
+        assert!(words.len() <= WHY_MAX && words.len() > WHY_MAX - 20);
+        assert!(
+            words.split(' ').all(|it| it == "ü" || it == "100.64.9.8"),
+            "{why}"
+        );
         assert_eq!(brief.generation, Some(3));
     }
 }

@@ -8,7 +8,7 @@ use super::UrlFault;
 use crate::error::whole;
 
 /// A fetch that failed. It tells the origins of URLs and nothing else of them, and nothing that the server said but
-/// its status.
+/// its status, and the names in its certificate where they are the fault.
 #[derive(Debug, thiserror::Error)]
 #[error("{origin}: {failure}")]
 pub struct FetchError {

@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr};
 
+use fluent_uri::UriRef;
 use hyper::{
     Uri,
     http::uri::{Authority, Scheme},
@@ -57,26 +58,14 @@ impl Url {
         }
     }
 
-    /// Where a redirection from here leads.
+    /// Where a redirection from here leads (RFC 3986, section 5).
     pub(super) fn join(&self, location: &str) -> Result<Self, UrlFault> {
-        if has_scheme(location) {
-            return Self::parse(location);
-        }
-        let scheme = self.0.scheme_str().unwrap_or_default();
-        if let Some(rest) = location.strip_prefix("//") {
-            return Self::parse(&format!("{scheme}://{rest}"));
-        }
-        let authority = self.authority();
-        let path = self.0.path();
-        let target = if location.starts_with('/') {
-            location.to_owned()
-        } else if location.starts_with('?') {
-            format!("{path}{location}")
-        } else {
-            let directory = path.rfind('/').and_then(|end| path.get(..=end));
-            format!("{}{location}", directory.unwrap_or("/"))
-        };
-        Self::parse(&format!("{scheme}://{authority}{target}"))
+        let base = fluent_uri::Uri::parse(self.0.to_string()).map_err(|_| UrlFault::NoUrl)?;
+        let location = UriRef::parse(location).map_err(|_| UrlFault::NoUrl)?;
+        let target = location
+            .resolve_against(&base.strip_fragment())
+            .map_err(|_| UrlFault::NoUrl)?;
+        Self::parse(target.strip_fragment().as_str())
     }
 
     /// Scheme, host and port: all that is told of it.
@@ -145,15 +134,6 @@ fn has_odd_port(authority: &Authority) -> bool {
     rest.is_some_and(|it| !it.is_empty()) && authority.port_u16().is_none_or(|port| port == 0)
 }
 
-fn has_scheme(location: &str) -> bool {
-    location.split_once(':').is_some_and(|(scheme, _)| {
-        scheme.starts_with(|it: char| it.is_ascii_alphabetic())
-            && scheme
-                .chars()
-                .all(|it| it.is_ascii_alphanumeric() || "+-.".contains(it))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -198,6 +178,13 @@ mod tests {
             ("?y", "https://example.net/a/b?y"),
             ("x:y", ""),
             ("x/y:z", "https://example.net/a/x/y:z"),
+            ("../x", "https://example.net/x"),
+            ("./../../x", "https://example.net/x"),
+            ("/a/./c/../x", "https://example.net/a/x"),
+            ("", "https://example.net/a/b?c=d"),
+            ("#x", "https://example.net/a/b?c=d"),
+            ("x y", ""),
+            ("//user:canary@example.net/x", ""),
         ] {
             let found = from
                 .join(location)

@@ -67,6 +67,14 @@ pub enum UpdateError {
         /// The lock.
         lock: PathBuf,
     },
+    /// The new one is there, and might not be after a crash.
+    #[error("{path}: the disk does not say that it will stay so: {error}", path = path.display())]
+    Unsynced {
+        /// The database.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// A file cannot be written.
     #[error("{path}: cannot {action}: {error}", path = path.display())]
     Io {
@@ -111,9 +119,11 @@ impl UpdateError {
             | Self::Unpack { .. }
             | Self::Unusable { .. }
             | Self::Guard { .. } => Exit::Usage,
-            Self::Fetch(_) | Self::Checksum(_) | Self::Busy { .. } | Self::Io { .. } => {
-                Exit::Failed
-            }
+            Self::Fetch(_)
+            | Self::Checksum(_)
+            | Self::Busy { .. }
+            | Self::Unsynced { .. }
+            | Self::Io { .. } => Exit::Failed,
         }
     }
 
@@ -122,10 +132,14 @@ impl UpdateError {
     pub(super) fn hint(&self) -> String {
         match self {
             Self::Credentials(error) => error.hint(),
-            Self::Fetch(error) | Self::Checksum(error) => error.hint(),
-            Self::NoChecksum { .. } => {
+            Self::Checksum(FetchError {
+                failure: Failure::TooLarge { .. },
+                ..
+            })
+            | Self::NoChecksum { .. } => {
                 "name the URL of a file such as sha256sum(1) writes, or leave `checksum` out".to_owned()
             }
+            Self::Fetch(error) | Self::Checksum(error) => error.hint(),
             Self::OtherChecksum { .. } => {
                 "the provider may be publishing just now: try again later; if it stays, `checksum` is not that of `url`".to_owned()
             }
@@ -158,6 +172,10 @@ impl UpdateError {
                     .to_owned()
             }
             Self::Busy { lock } => format!("`fuser --verbose {}` shows who holds it; wait until that has ended", lock.display()),
+            Self::Unsynced { path, .. } => format!(
+                "look for errors of the disk with `dmesg`; `gate geoip info {}` shows what is there",
+                path.display()
+            ),
             Self::Io { error, path, .. } => {
                 let kind = error.kind();
                 let directory = path.parent().unwrap_or(path).display();

@@ -88,7 +88,7 @@ fn one(update: &Update, files: &GeoipFiles, force: bool) -> Result<Outcome, Upda
         fetch::fetch(&wanted, sink)
     };
     let before = place.sha256();
-    let version = place.version(&update.url, before.as_deref());
+    let version = place.version(update, before.as_deref());
     let path = place.packed();
     let mut packed = Hashed {
         file: Place::create(&path)?,
@@ -115,7 +115,7 @@ fn one(update: &Update, files: &GeoipFiles, force: bool) -> Result<Outcome, Upda
         ..new
     };
     if before.as_deref() == Some(new.sha256.as_str()) {
-        place.remember(&update.url, &new.sha256, version)?;
+        place.remember(update, &new.sha256, version)?;
         return Ok(Outcome::Unchanged);
     }
     // One that cannot be read is no measure of anything.
@@ -123,7 +123,7 @@ fn one(update: &Update, files: &GeoipFiles, force: bool) -> Result<Outcome, Upda
     if !force {
         judge(files.guard, old.as_ref(), &new)?;
     }
-    place.remember(&update.url, &new.sha256, version)?;
+    place.remember(update, &new.sha256, version)?;
     place.replace(&mut file)?;
     Ok(Outcome::Replaced {
         before: old.map(|it| it.built),

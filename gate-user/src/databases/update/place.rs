@@ -23,6 +23,7 @@ use serde::{Deserialize, Serialize};
 
 use super::UpdateError;
 use crate::{
+    config::Update,
     fetch::{Url, Version},
     file::{self, DATABASE_MAX},
     replace,
@@ -43,12 +44,29 @@ pub(super) struct Place {
     _lock: Flock<File>,
 }
 
-/// What the server said of the database that is there. It has no URL, which may hold a key.
+/// What the server said of the database that is there.
 #[derive(Debug, Serialize, Deserialize)]
 struct Memory {
-    url_sha256: String,
+    #[serde(flatten)]
+    origin: Origin,
     database_sha256: String,
     version: Version,
+}
+
+/// Where a database came from, and what it was compared with: without URLs, which may hold a key.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Origin {
+    url_sha256: String,
+    checksum_url_sha256: Option<String>,
+}
+
+impl Origin {
+    fn of(update: &Update) -> Self {
+        Self {
+            url_sha256: update.url.sha256(),
+            checksum_url_sha256: update.checksum.as_ref().map(Url::sha256),
+        }
+    }
 }
 
 impl Place {
@@ -107,28 +125,28 @@ impl Place {
         file::sha256(&self.target, DATABASE_MAX).ok()
     }
 
-    /// What the server of `url` said of the database that is there, whose SHA-256 is given.
+    /// What the server said of the database that is there, whose SHA-256 is given.
     ///
-    /// Where nothing is known, or another program has put another one there, all of it is fetched.
-    pub(super) fn version(&self, url: &Url, database_sha256: Option<&str>) -> Version {
+    /// Where nothing is known, or another program has put another one there, or it was not compared with the same checksum, all of it is fetched.
+    pub(super) fn version(&self, update: &Update, database_sha256: Option<&str>) -> Version {
         let memory = file::read(&self.memory(), MEMORY_MAX).ok();
         let memory = memory.and_then(|it| serde_json::from_slice::<Memory>(&it).ok());
         memory
-            .filter(|it| it.url_sha256 == url.sha256())
+            .filter(|it| it.origin == Origin::of(update))
             .filter(|it| database_sha256 == Some(it.database_sha256.as_str()))
             .map(|it| it.version)
             .unwrap_or_default()
     }
 
-    /// Remembers what the server of `url` said of a database: of no use, and no harm, until that one is there.
+    /// Remembers what the server said of a database: of no use, and no harm, until that one is there.
     pub(super) fn remember(
         &self,
-        url: &Url,
+        update: &Update,
         database_sha256: &str,
         version: Version,
     ) -> Result<(), UpdateError> {
         let memory = Memory {
-            url_sha256: url.sha256(),
+            origin: Origin::of(update),
             database_sha256: database_sha256.to_owned(),
             version,
         };
@@ -153,10 +171,15 @@ impl Place {
             replace::dress(file, &self.target, MODE)?;
             file.flush()?;
             file.sync_all()?;
-            fs::rename(self.new_database(), &self.target)?;
-            self.directory.sync_all()
+            fs::rename(self.new_database(), &self.target)
         };
-        put().map_err(UpdateError::io("replace", &self.target))
+        put().map_err(UpdateError::io("replace", &self.target))?;
+        self.directory
+            .sync_all()
+            .map_err(|error| UpdateError::Unsynced {
+                path: self.target.clone(),
+                error,
+            })
     }
 }
 
@@ -176,4 +199,48 @@ fn create(path: &Path) -> io::Result<File> {
         .create_new(true)
         .mode(PRIVATE)
         .open(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_remembered_counts_for_what_was_asked_and_compared() {
+        let directory = tempfile::tempdir().unwrap();
+        let url = |text| Url::parse(text).unwrap();
+        let update = Update {
+            database: directory.path().join("country.mmdb"),
+            url: url("https://example.net/country.mmdb"),
+            checksum: None,
+            credentials: None,
+            ca: None,
+            octets_max: 1 << 20,
+            timeout: Duration::from_secs(1),
+        };
+        let place = Place::lock(&update.database).unwrap();
+        let version = Version {
+            etag: Some("\"1\"".to_owned()),
+            ..Version::default()
+        };
+        place.remember(&update, "00ff", version.clone()).unwrap();
+        assert_eq!(place.version(&update, Some("00ff")), version);
+        let nothing = Version::default();
+        for sha256 in [None, Some("ff00")] {
+            assert_eq!(place.version(&update, sha256), nothing);
+        }
+        let compared = Update {
+            checksum: Some(url("https://example.net/country.mmdb.sha256")),
+            ..update.clone()
+        };
+        let elsewhere = Update {
+            url: url("https://example.net/other.mmdb"),
+            ..update
+        };
+        for update in [compared, elsewhere] {
+            assert_eq!(place.version(&update, Some("00ff")), nothing);
+        }
+    }
 }

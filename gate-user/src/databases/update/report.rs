@@ -49,8 +49,10 @@ pub enum Outcome {
     },
     /// The server has no other.
     Unchanged,
-    /// Something was wrong, and the file is as it was.
+    /// Something was wrong.
     Failed {
+        /// Whether the file is as it was.
+        kept: bool,
         /// What was wrong, and what to do.
         why: String,
         /// The exit code that it makes.
@@ -64,6 +66,7 @@ pub enum Outcome {
 impl Outcome {
     pub(super) fn failed(error: &UpdateError) -> Self {
         Self::Failed {
+            kept: !matches!(error, UpdateError::Unsynced { .. }),
             why: format!("{error}\n  hint: {}", error.hint()),
             exit: error.exit(),
         }
@@ -152,8 +155,13 @@ impl Updated {
                 writeln!(out, "  replaced   from {from}, instead of {before}")?;
             }
             Outcome::Unchanged => writeln!(out, "  unchanged  {from} has no other")?,
-            Outcome::Failed { why, .. } => {
-                writeln!(out, "  ! not updated, the file is as it was: {why}")?;
+            Outcome::Failed { kept, why, .. } => {
+                let file = if *kept {
+                    "not updated, the file is as it was"
+                } else {
+                    "updated, but"
+                };
+                writeln!(out, "  ! {file}: {why}")?;
             }
             Outcome::Followed => writeln!(
                 out,

@@ -95,6 +95,8 @@ fn plain_file(plain: &mut impl Read, into: &mut File) -> Result<(), UnpackError>
             return Err(UnpackError::Damaged);
         }
     }
+    // An archive ends before its file does, and behind that is what tells damage.
+    io::copy(&mut archive.into_inner(), &mut io::sink()).map_err(damaged)?;
     if found {
         Ok(())
     } else {
@@ -247,6 +249,11 @@ mod tests {
     fn what_is_no_database_is_named() {
         let file = |name| (name, EntryType::Regular, &b"content"[..]);
         let content = gzip(&b"content".repeat(1000));
+        let archive = gzip(&tar(&[file("a.mmdb")]));
+        // An octet of the checksum, which lies before the length (RFC 1952, section 2.3).
+        let mut flipped = archive.clone();
+        let checksum = flipped.len() - 8;
+        flipped[checksum] ^= 1;
         for (packed, expected) in [
             (tar(&[file("a.txt")]), "archive without"),
             (tar(&[file("a.mmdb"), file("b/b.mmdb")]), "more than one"),
@@ -263,6 +270,11 @@ mod tests {
                 "damaged or cut short",
             ),
             (gzip(&tar(&[file("a.mmdb")])[..600]), "damaged or cut short"),
+            (
+                archive[..archive.len() - 1].to_vec(),
+                "damaged or cut short",
+            ),
+            (flipped, "damaged or cut short"),
             (b"<!DOCTYPE html>".to_vec(), "web page"),
             (gzip(b"\r\n <html>"), "web page"),
         ] {

@@ -4,6 +4,9 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+/// What may follow an address at the end of a sentence, or of a part of one.
+const END: [char; 2] = ['.', ':'];
+
 /// What stands where an address was.
 const LEFT_OUT: &str = "[address]";
 
@@ -14,7 +17,7 @@ pub(super) fn without_addresses(text: &str) -> String {
     while !rest.is_empty() {
         let word = rest.find(|it| !in_address(it)).unwrap_or(rest.len());
         let (before, after) = rest.split_at(word);
-        if let Some(at) = in_word(before) {
+        if let Some(at) = in_word(before, after) {
             out.push_str(before.get(..at).unwrap_or_default());
             out.push_str(LEFT_OUT);
             rest = without_length(after);
@@ -35,18 +38,52 @@ const fn in_address(it: char) -> bool {
     it.is_ascii_alphanumeric() || matches!(it, '.' | ':')
 }
 
-/// Where in a word an address begins: at its beginning, or after a colon, as after the number of a line. What follows it in the word goes with it.
-fn in_word(word: &str) -> Option<usize> {
+/// Where in a word an address of somebody begins, or what was to be one. What follows it in the word goes with it. `after` is what follows
+/// the word.
+fn in_word(word: &str, after: &str) -> Option<usize> {
+    let is_in_it = |it: u8| it.is_ascii_hexdigit() || matches!(it, b'.' | b':');
+    let mut found = addresses(word).peekable();
+    // A part of a mistaken one may be one.
+    let whole = word.bytes().all(is_in_it) && found.peek().is_none_or(|(at, _)| *at > 0);
+    if (whole || found.peek().is_none()) && is_meant_as_one(word, after) {
+        return Some(0);
+    }
+    found.find_map(|(at, address)| is_of_somebody(address).then_some(at))
+}
+
+/// The addresses in a word: at its beginning, or after a colon, as after the number of a line.
+fn addresses(word: &str) -> impl Iterator<Item = (usize, IpAddr)> {
     let colons = word.match_indices(':').map(|(at, _)| at + 1);
-    [0].into_iter().chain(colons).find(|at| {
-        let candidate = word.get(*at..).unwrap_or_default();
+    [0].into_iter().chain(colons).filter_map(|at| {
         // The end of a sentence, or the port of an IPv4 address, is no part of it.
-        let whole = candidate.trim_end_matches(['.', ':']);
+        let whole = word.get(at..).unwrap_or_default().trim_end_matches(END);
         let host = whole.split(':').next().unwrap_or_default();
-        address(whole)
-            .or_else(|| host.parse::<Ipv4Addr>().ok().map(IpAddr::V4))
-            .is_some_and(is_of_somebody)
+        let v4 = || host.parse::<Ipv4Addr>().ok().map(IpAddr::V4);
+        address(whole).or_else(v4).map(|address| (at, address))
     })
+}
+
+/// Whether a word that is no address was to be one: that is what is wrong with some lines of a list file.
+fn is_meant_as_one(word: &str, after: &str) -> bool {
+    let whole = word.trim_end_matches(END);
+    let is_number = |part: &str| !part.is_empty() && part.bytes().all(|it| it.is_ascii_digit());
+    let has_length = after
+        .strip_prefix('/')
+        .is_some_and(|it| it.starts_with(|it: char| it.is_ascii_digit()));
+    let parts = whole.split('.').count();
+    let numbers = whole.split('.').filter(|it| is_number(it)).count();
+    // Three numbers are a version, unless the length of a prefix follows.
+    let v4 = (parts > 3 && numbers >= 3) || (has_length && parts > 1 && numbers == parts);
+    let groups = || {
+        let groups = whole.split(':').filter(|it| (1..=4).contains(&it.len()));
+        groups.filter(|it| it.bytes().all(|it| it.is_ascii_hexdigit()))
+    };
+    let colons = whole.matches(':').count();
+    // Three short groups are a time of day, or a line and a column behind the name of a file.
+    let v6 = (colons > 2 || whole.contains("::"))
+        && groups().count() >= 2
+        && groups().any(|it| it.len() > 2);
+    v4 || v6
 }
 
 fn address(text: &str) -> Option<IpAddr> {
@@ -110,6 +147,23 @@ mod tests {
                 "2026-11-23T06:27:24Z gate 1.2.3",
             ),
             ("config::Error abc", "config::Error abc"),
+            (
+                "`100.64.09.8/32` is no prefix: `100.64.09.8` is neither",
+                "`[address]` is no prefix: `[address]` is neither",
+            ),
+            (
+                "100.64.9.300, 100.64.9.8O, 100.64.9.8.1, 100.64.9/24",
+                "[address], [address], [address], [address]",
+            ),
+            (
+                "2001:db8:7:42::5g/128, 2001:db8:7:42:5, 2001:db8::7::5",
+                "[address], [address], [address]",
+            ),
+            (
+                "gate.toml:25:100: x, 23:59:59",
+                "gate.toml:25:100: x, 23:59:59",
+            ),
+            ("Linux 6.1.0-13, 6.12/2", "Linux 6.1.0-13, [address]"),
         ] {
             assert_eq!(without_addresses(text), expected, "{text}");
         }
