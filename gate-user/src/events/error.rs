@@ -50,7 +50,11 @@ impl EventsError {
 
 impl std::fmt::Display for Listening {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Self { by, since } = self;
+        let Self {
+            by,
+            since,
+            before: _,
+        } = self;
         if let Some(by) = by {
             write!(f, "{by}, ")?;
         }

@@ -17,7 +17,7 @@ mod wanted;
 mod write;
 
 use std::{
-    io, thread,
+    fmt, io, thread,
     time::{Duration, Instant},
 };
 
@@ -31,8 +31,8 @@ pub use self::{
     write::Form,
 };
 use self::{
-    line::{Ended, Line, Lost, Names, Summary, millisecond, wall_offset},
-    write::Writer,
+    line::{ByOutcome, Ended, Line, Lost, Names, Summary, millisecond, wall_offset},
+    write::{Writer, untold},
 };
 use crate::{
     error::{Error, Exit},
@@ -62,6 +62,51 @@ pub struct Listening {
     pub by: Option<String>,
     /// Since when.
     pub since: Timestamp,
+    /// What had become of events before.
+    #[serde(default)]
+    before: Tale,
+}
+
+/// Somebody who listens, and what was told to him.
+#[derive(Clone, Debug, Serialize)]
+pub struct Heard {
+    by: Option<String>,
+    since: Timestamp,
+    events: ByOutcome,
+}
+
+impl Heard {
+    /// Since when, and what was not told, without who.
+    pub(crate) fn unnamed(&self) -> String {
+        let Self {
+            by: _,
+            since,
+            events,
+        } = self;
+        format!("since {since:.0}; not told: {}", untold(events))
+    }
+}
+
+impl fmt::Display for Heard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(by) = &self.by {
+            write!(f, "{by}, ")?;
+        }
+        f.write_str(&self.unnamed())
+    }
+}
+
+/// Who listens now, and what became of events since; nothing if nobody does.
+pub fn heard(pins: &Pins) -> Result<Option<Heard>, Error> {
+    let Some(Listening { by, since, before }) = underway(pins)? else {
+        return Ok(None);
+    };
+    let told = Maps::open(pins, Access::Read)?.told()?;
+    Ok(Some(Heard {
+        by,
+        since,
+        events: told.since(&before).into(),
+    }))
 }
 
 /// Who listens now; nothing if nobody does.
@@ -123,12 +168,10 @@ pub fn events(
     }
     let since = Timestamp::now();
     let by = person::name();
-    kernel::write_note(pins, Note::Events, &Listening { by, since })?;
-    let begun = maps.told().map_err(Error::from).and_then(|before| {
-        let ring = maps.listen(wanted.terms(), LEASE)?;
-        Ok((before, ring))
-    });
-    let result = begun.and_then(|(before, ring)| {
+    let before = maps.told()?;
+    kernel::write_note(pins, Note::Events, &Listening { by, since, before })?;
+    let ring = maps.listen(wanted.terms(), LEASE).map_err(Error::from);
+    let result = ring.and_then(|ring| {
         let mut listener = Listener {
             pins,
             wanted,

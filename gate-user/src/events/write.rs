@@ -73,7 +73,7 @@ impl<'o> Writer<'o> {
 }
 
 /// What was not told, and why.
-fn untold(tale: &ByOutcome) -> String {
+pub(super) fn untold(tale: &ByOutcome) -> String {
     let causes = [
         (tale.unsampled, "not in the sample"),
         (tale.over_rate, "over the rate"),

@@ -345,3 +345,45 @@ fn number(headers: &HeaderMap, name: HeaderName) -> Option<u64> {
 fn seconds(headers: &HeaderMap) -> Option<u64> {
     number(headers, header::RETRY_AFTER)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write as _, net::TcpListener, thread};
+
+    use super::*;
+
+    /// An octet now and then is a sign of life each time, and no way to hold anybody up for ever.
+    #[test]
+    fn a_server_that_trickles_is_given_up_when_the_time_for_all_of_it_is_over() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let url = format!("http://{}/", listener.local_addr().unwrap());
+        let trickle = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let mut part: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n";
+            // Until the client is gone.
+            while stream.write_all(part).is_ok() {
+                part = b"x";
+                thread::sleep(Duration::from_millis(10));
+            }
+        });
+        let total = Duration::from_millis(500);
+        let wanted = Wanted {
+            url: &Url::parse(&url).unwrap(),
+            credentials: None,
+            ca: None,
+            version: Version::default(),
+            limits: Limits {
+                octets: 1 << 20,
+                silence: Duration::from_mins(1),
+                total,
+            },
+        };
+        let mut sink = Vec::new();
+        let error = fetch(&wanted, &mut sink).unwrap_err();
+        trickle.join().unwrap();
+        assert!(
+            matches!(error.failure, Failure::Slow { after } if after == total),
+            "{error}"
+        );
+    }
+}

@@ -46,6 +46,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("events::one_listener_and_what_a_killed_one_leaves", killed),
         found.lab_trial("events::without_a_daemon_and_until_it_is_detached", alone),
         found.lab_trial("events::they_are_switched_off_with_sources", off),
+        found.lab_trial("events::older_than_the_retention_is_not_shown", expired),
     ]
 }
 
@@ -64,8 +65,11 @@ impl Going {
     /// Starts one, and waits until `gate privacy` shows it.
     fn begin(bench: &Bench<'_>, more: &[&str]) -> Result<Self> {
         let arguments = [&["events"], more].concat();
+        Self::spawn(bench, bench.gate().command(&arguments))
+    }
+
+    fn spawn(bench: &Bench<'_>, mut command: Command) -> Result<Self> {
         let path = bench.lab.scratch().join("events.ndjson");
-        let mut command = bench.gate().command(&arguments);
         command
             .stdin(Stdio::null())
             .stdout(File::create(&path)?)
@@ -401,6 +405,7 @@ fn killed(bench: &Bench<'_>) -> Result<()> {
     bench.in_force()?;
     ensure!(told(bench)? == before, "told of to nobody");
     nothing_kept(bench)?;
+    ensure!(listening(bench)?.is_null(), "gate status shows somebody");
     let going = Going::begin(bench, &[])?;
     bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
     going.signal(Signal::SIGTERM)?;
@@ -408,6 +413,74 @@ fn killed(bench: &Bench<'_>) -> Result<()> {
     ensure!(
         code == Some(0) && heard.count(&[("verdict", "refused")]) >= 2,
         "{heard:#?}"
+    );
+    shown(bench)
+}
+
+/// Who listens, as `gate status` has it.
+fn listening(bench: &Bench<'_>) -> Result<Value> {
+    let text = bench.gate().text(&["--format", "json", "status"])?;
+    let status: Value = serde_json::from_str(&text)?;
+    Ok(status["listening"].clone())
+}
+
+/// What `gate status` and the status page say of who listens, and of what is lost to him and was not lost to others.
+fn shown(bench: &Bench<'_>) -> Result<()> {
+    let status = bench.gate().text(&["status"])?;
+    ensure!(!status.contains("listening"), "{status}");
+    let going = Going::begin(bench, &["--rate", "1"])?;
+    let status = bench.gate().text(&["status"])?;
+    ensure!(
+        status.contains("\nlistening   ") && status.contains("; not told: none\n"),
+        "{status}"
+    );
+    for _ in 0..2 {
+        bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    }
+    let now = listening(bench)?;
+    let count = |key: &str| now["events"][key].as_u64();
+    let lost = count("over_rate").context("no number")?;
+    let status = bench.gate().text(&["status"])?;
+    ensure!(
+        lost > 0 && status.contains(&format!("; not told: {lost} over the rate\n")),
+        "{now}: {status}"
+    );
+    let (code, heard) = going.end()?;
+    ensure!(
+        code == Some(0)
+            && lost == heard.of_end("over_rate")
+            && count("written") == Some(heard.of_end("written")),
+        "{now}: {heard:#?}"
+    );
+    ensure!(listening(bench)?.is_null(), "gate status shows somebody");
+    Ok(())
+}
+
+/// Whoever listens by a clock that is two days ahead has only what is over to read.
+fn expired(bench: &Bench<'_>) -> Result<()> {
+    const AHEAD: &str = "172800";
+    let _daemon = bench.run(&bench.config()?)?;
+    let before = bench.gate().counters()?.verdicts;
+    let mut command = Command::new("unshare");
+    command
+        .args(["--time", "--monotonic", AHEAD, "--boottime", AHEAD, "--"])
+        .arg(&bench.tools.program)
+        .arg("--pins")
+        .arg(bench.lab.pins())
+        .arg("events");
+    let going = Going::spawn(bench, command)?;
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    bench.tagged(Who::Foreign, "foreign")?;
+    let (code, heard) = going.end()?;
+    let counted = events(bench.gate().counters()?.verdicts.since(before));
+    ensure!(
+        code == Some(0)
+            && counted >= 4
+            && heard.events.is_empty()
+            && heard.of_end("shown") == 0
+            && heard.of_end("written") == counted
+            && heard.of_end("expired") == counted,
+        "{counted}: {heard:#?}"
     );
     Ok(())
 }

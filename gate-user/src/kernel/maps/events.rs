@@ -10,6 +10,7 @@ use gate_common::{
     Told,
     abi::{self, Event, Limit, State, maps},
 };
+use serde::{Deserialize, Serialize};
 
 use super::{KernelError, Maps, word};
 use crate::{
@@ -36,7 +37,7 @@ pub struct Ring {
 }
 
 /// What became of events, by [`Told`].
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Tale([u64; abi::TOLD as usize]);
 
 impl Tale {

@@ -12,6 +12,7 @@ use super::redact::without_addresses;
 use crate::{
     config::Metrics,
     control::{Brief, Tally},
+    events::Heard,
     export::{Kind, rows},
     report::{Counters, Status, Verdicts},
 };
@@ -54,6 +55,8 @@ pub(in crate::metrics) struct Document {
     reloads: Vec<Brief>,
     /// What is only observed.
     observed: Vec<String>,
+    /// Since when somebody listens to events, and what was not told.
+    listening: Option<String>,
     interfaces: Vec<Interface>,
     databases: Vec<Database>,
     /// The names of the verdicts, in the order of [`Row::verdicts`].
@@ -154,6 +157,7 @@ impl Document {
             generation: status.and_then(generation),
             reloads: reloads.collect(),
             observed: status.map(observed).unwrap_or_default(),
+            listening: status.and_then(|it| it.listening.as_ref().map(Heard::unnamed)),
             interfaces: status.map(interfaces).unwrap_or_default(),
             databases: status.map(databases).unwrap_or_default(),
             verdicts: Verdicts::default().named().map(|(name, _)| name),

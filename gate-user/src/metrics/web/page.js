@@ -131,6 +131,7 @@ function showGeneration() {
     ["way back", force.previous === null ? "none" : "generation " + force.previous],
     ...(force.confirm_until ? [["taken back", time(force.confirm_until) + " unless confirmed"]] : []),
     ...now.observed.map((text) => ["observed", text]),
+    ...(now.listening ? [["events", "somebody listens, " + now.listening]] : []),
   ] : [];
   $("force").replaceChildren(...facts.flatMap(([word, text]) => [node("dt", {}, word), node("dd", {}, named(text))]));
   $("began").textContent = (now.reloads.length ? "Those" : "None") + " since the daemon began, " + time(now.since);
@@ -214,6 +215,17 @@ function paint(svg, values, read) {
     const anchor = x(at) > right - 20 ? "end" : "middle";
     svg.append(drawn("text", { x: x(at), y: height - 4, "text-anchor": anchor }, clock(at, marks.seconds)));
   }
+  // Where the chart has no room for the number of another generation, its line is there.
+  let room = right;
+  for (const it of now.reloads.filter((it) => it.ended === "loaded")) {
+    const at = x(Date.parse(it.at));
+    if (at < left || at > right) continue;
+    svg.append(drawn("line", { class: "force", x1: at, x2: at, y1: upper, y2: lower, "data-generation": it.generation }));
+    const begins = at - 3 - 8 * String(it.generation).length;
+    if (at - 3 > room || begins < left) continue;
+    room = begins;
+    svg.append(drawn("text", { class: "force", x: at - 3, y: upper + 8, "text-anchor": "end" }, String(it.generation)));
+  }
   const letters = [];
   values.forEach((of, index) => {
     let path = "";
@@ -252,7 +264,8 @@ function paint(svg, values, read) {
 
 function showHour() {
   const first = hour.ends.length ? hour.ends[0] - hour.lengths[0] : null;
-  $("since").textContent = "Steps of " + hour.step_seconds + " seconds; the daemon keeps an hour" + (first === null ? "" : ", and has what came since " + clock(first, true) + " UTC");
+  $("since").textContent = "Steps of " + hour.step_seconds + " seconds; the daemon keeps an hour" + (first === null ? "" : ", and has what came since " + clock(first, true) + " UTC")
+    + ". An upright line is a generation as it came into force.";
   const figures = [["verdicts", "Verdicts"], ["classes", "Classes"], ["countries", "Countries, tagged"]].map(([kind, title]) => chart(kind, title));
   $("charts").replaceChildren(...figures);
   for (const figure of figures) figure.draw?.();

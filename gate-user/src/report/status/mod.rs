@@ -22,6 +22,7 @@ use crate::{
     config::ListFile,
     control::Standing,
     error::{Error, Exit},
+    events::{self, Heard},
     generation::{
         Manifest,
         manifest::{self, Database, RolledBack},
@@ -99,6 +100,8 @@ pub struct Status {
     pub bypass: Option<Bypass>,
     /// The configuration that is rehearsed beside it; nothing if none is.
     pub rehearsal: Option<Underway>,
+    /// Who listens to events, and what was told; nothing if nobody does.
+    pub listening: Option<Heard>,
     /// What of it is only observed for now.
     pub observed: Vec<Observed>,
     /// The interfaces of the configuration.
@@ -247,6 +250,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         }),
         bypass,
         rehearsal: rehearse::underway(pins)?,
+        listening: events::heard(pins)?,
         observed,
         interfaces,
         readers,
@@ -352,6 +356,7 @@ fn without_manifest(
         generation: None,
         bypass: None,
         rehearsal: None,
+        listening: None,
         observed: Vec::new(),
         interfaces: Vec::new(),
         readers: None,

@@ -43,6 +43,9 @@ impl Status {
         if let Some(it) = &self.rehearsal {
             writeln!(out, "rehearsal   {it}")?;
         }
+        if let Some(it) = &self.listening {
+            writeln!(out, "listening   {it}")?;
+        }
         for it in &self.observed {
             writeln!(out, "observed    {it}")?;
         }

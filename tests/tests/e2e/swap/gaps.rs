@@ -18,9 +18,13 @@ use nix::sys::signal::Signal;
 use super::{
     ACCESS, Account, LIMIT, Scene, Side,
     jail::{self, Jail},
+    sides,
     torrent::{self, MEET, Rate, Torrent},
 };
-use crate::bench::{Bench, Found};
+use crate::{
+    bench::{Bench, Found},
+    update::server::{Reply, Server, Then},
+};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     let trial = |name: &str, happens: fn(&mut Scene<'_>, &Torrent<'_>) -> Result<()>| {
@@ -44,6 +48,7 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         trial("reloads", reloaded),
         trial("exemptions_of_others", exempted),
         trial("a_reload_that_is_refused", refused),
+        trial("a_database_that_is_fetched_and_taken", fetched),
         trial("another_interface_goes_down_and_up", bounced),
         trial("interfaces_that_come_and_go", come_and_go),
         trial("a_daemon_out_of_memory", starved),
@@ -217,6 +222,41 @@ fn refused(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     }
     std::fs::write(&path, good)?;
     Ok(())
+}
+
+/// A server that stalls, and then gives a newer database: `gate geoip update` puts it in place, and the daemon in force.
+fn fetched(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
+    let bench = scene.bench;
+    let server = Server::new(bench.lab.router(), "127.0.0.1:0")?;
+    let path = bench.lab.scratch().join("update.toml");
+    let config = format!(
+        "{}\n[[geoip.update]]\ndatabase = {:?}\nurl = \"http://{}/db\"\ntimeout = 1\n",
+        Side::Refuse.config(bench)?,
+        Side::Refuse.database(&bench.lab),
+        server.address
+    );
+    std::fs::write(&path, config)?;
+    let update = || {
+        let config = path.to_string_lossy();
+        bench.gate().output(&["geoip", "update", "--config", &config])
+    };
+    server.set("db", Reply::raw("HTTP/1.1 200 OK\r\n", Then::Stall));
+    let stalled = update()?;
+    ensure!(stalled.code() == Some(1), "{stalled:?}");
+    flooded.meet()?;
+    let newer = sides::content(Side::Refuse, 1)?;
+    server.set("db", Reply::new("200 OK", "", &newer));
+    let output = update()?;
+    ensure!(output.code() == Some(0), "{output:?}");
+    let taken = || {
+        let counters = bench.gate().counters();
+        counters.is_ok_and(|it| it.generation == Some(2))
+    };
+    ensure!(
+        interrupt::wait_until(LIMIT, taken)?,
+        "the database is not in force"
+    );
+    flooded.meet()
 }
 
 /// Not the one that the flood comes in by: veth in native mode takes the program off while it closes, and some packets of its queue go on without it

@@ -101,7 +101,7 @@ impl Side {
         Ok(config)
     }
 
-    fn database(self, lab: &Lab) -> PathBuf {
+    pub(super) fn database(self, lab: &Lab) -> PathBuf {
         lab.scratch().join(match self {
             Self::Refuse => "refuse.mmdb",
             Self::Pass => "pass.mmdb",
@@ -111,23 +111,32 @@ impl Side {
 
 /// Both databases, with as many networks, of the same day: the guards have nothing against either.
 pub(super) fn databases(lab: &Lab) -> Result<()> {
-    for (side, crumbs) in Side::ALL.into_iter().zip([["AU", "DE"], ["US", "FR"]]) {
-        let country = side.says().country;
-        let whole = ["0.0.0.0/1", "128.0.0.0/1", "2000::/3"];
-        let mut networks: Vec<(String, &str)> =
-            whole.map(|network| (network.to_owned(), country)).into();
-        // The most frequent countries have the first numbers: crumbs, from which nobody sends, give the same country
-        // different numbers.
-        for (index, crumb) in (0..64).zip(crumbs.into_iter().cycle()) {
-            networks.push((format!("203.0.113.{}/30", 4 * index), crumb));
-        }
-        let networks: Vec<(&str, &str)> = networks
-            .iter()
-            .map(|(network, country)| (network.as_str(), *country))
-            .collect();
-        fs::write(side.database(lab), database::of_day(0, &networks)?)?;
+    for side in Side::ALL {
+        fs::write(side.database(lab), content(side, 0)?)?;
     }
     Ok(())
+}
+
+/// That of `side`, as of so many days later.
+pub(super) fn content(side: Side, day: i16) -> Result<Vec<u8>> {
+    let crumbs = match side {
+        Side::Refuse => ["AU", "DE"],
+        Side::Pass => ["US", "FR"],
+    };
+    let country = side.says().country;
+    let whole = ["0.0.0.0/1", "128.0.0.0/1", "2000::/3"];
+    let mut networks: Vec<(String, &str)> =
+        whole.map(|network| (network.to_owned(), country)).into();
+    // The most frequent countries have the first numbers: crumbs, from which nobody sends, give the same country
+    // different numbers.
+    for (index, crumb) in (0..64).zip(crumbs.into_iter().cycle()) {
+        networks.push((format!("203.0.113.{}/30", 4 * index), crumb));
+    }
+    let networks: Vec<(&str, &str)> = networks
+        .iter()
+        .map(|(network, country)| (network.as_str(), *country))
+        .collect();
+    database::of_day(day, &networks)
 }
 
 fn restrict(name: &'static str, prefixes: &[&str]) -> Pool {

@@ -1,4 +1,4 @@
-//! Servers that nobody here wrote (Python's), and what the daemon makes of what was fetched, or put there by another program.
+//! Servers as they should be, most of which nobody here wrote (Python's), and what the daemon makes of what was fetched, or put there by another program.
 
 use std::{
     fs::{self, File},
@@ -12,7 +12,10 @@ use gate_tests::{exec, interrupt};
 use libtest_mimic::Trial;
 use nix::fcntl::{Flock, FlockArg};
 
-use super::{CANARY, ENCODED, Place};
+use super::{
+    CANARY, ENCODED, Place,
+    server::{Reply, Server},
+};
 use crate::{
     bench::{Bench, Found},
     database::{self, NETWORKS},
@@ -21,6 +24,7 @@ use crate::{
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     vec![
         found.lab_trial("update::what_is_fetched_is_taken", fetched),
+        found.lab_trial("update::what_is_there_goes_by_its_tag", tagged),
         found.lab_trial("update::only_over_encryption", encrypted),
         found.lab_trial("update::what_geoipupdate_writes_is_taken", followed),
     ]
@@ -29,7 +33,8 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
 const PYTHON: &str = "/usr/bin/python3";
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// Serves the working directory: in the clear, and encrypted at two ports. It redirects, and writes down who said who they are.
+/// Serves the working directory: in the clear, and encrypted at three ports, the last of which has a certificate of yesterday. It redirects, and writes down
+/// who said who they are.
 const SERVER: &str = r#"
 import http.server, ssl, sys, threading
 class Handler(http.server.SimpleHTTPRequestHandler):
@@ -47,11 +52,12 @@ class Handler(http.server.SimpleHTTPRequestHandler):
     def log_request(self, code="-", size="-"):
         with open("../log", "a") as log:
             print("status", int(code), file=log)
-for port in 8000, 8443, 8444:
+for port in 8000, 8443, 8444, 8445:
     server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Handler)
     if port != 8000:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain("../server.pem", "../server.key")
+        name = "../expired.pem" if port == 8445 else "../server.pem"
+        context.load_cert_chain(name, "../server.key")
         server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever).start()
 open("../up", "w")
@@ -103,15 +109,16 @@ impl Drop for Python {
     }
 }
 
-/// A certificate for 127.0.0.1, and that of who signed it.
+/// A certificate for 127.0.0.1, the same one as it was until yesterday, and that of who signed both.
 fn certificates(home: &Path) -> Result<()> {
     fs::write(home.join("ext"), "subjectAltName=IP:127.0.0.1\n")?;
+    let sign = "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -extfile ext";
     let key = "-newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes";
     for line in [
         format!("req -x509 {key} -days 2 -subj /CN=ca -keyout ca.key -out ca.pem"),
         format!("req {key} -subj /CN=server -keyout server.key -out server.csr"),
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -days 2 -extfile ext -out server.pem"
-            .to_owned(),
+        format!("{sign} -days 2 -out server.pem"),
+        format!("{sign} -days -1 -out expired.pem"),
     ] {
         let mut openssl = Command::new("openssl");
         openssl.args(line.split(' ')).current_dir(home);
@@ -219,6 +226,53 @@ fn fetched(bench: &Bench<'_>) -> Result<()> {
     daemon.terminate().map(drop)
 }
 
+/// A tag of the server (RFC 9110, section 8.8.3) comes back octet by octet, for as long as what it is of is there.
+fn tagged(bench: &Bench<'_>) -> Result<()> {
+    let place = Place::new(bench)?;
+    let server = Server::new(bench.lab.router(), "127.0.0.1:0")?;
+    place.configure(&format!("http://{}/db", server.address), "")?;
+    let tag = "W/\"a:b, c;\"";
+    let unchanged = || Reply::new("304 Not Modified", &format!("ETag: {tag}\r\n"), b"");
+    let file = |country, day| -> Result<Reply> {
+        let headers = format!("ETag: {tag}\r\n");
+        Ok(Reply::new("200 OK", &headers, &other(country, day)?))
+    };
+    // What was asked by the one request that there was.
+    let condition = || -> Result<Vec<String>> {
+        let mut requests = server.requests();
+        let request = requests.pop().context("nobody asked")?;
+        ensure!(requests.is_empty(), "asked twice: {requests:?}");
+        let conditions = request.lines().filter(|it| it.starts_with("if-"));
+        Ok(conditions.map(str::to_owned).collect())
+    };
+    server.set("db", file("FR", 1)?);
+    place.says(&[], 0, "replaced")?;
+    ensure!(condition()?.is_empty(), "nothing was known yet");
+    for _ in 0..2 {
+        server.set("db", unchanged());
+        place.says(&[], 0, "unchanged")?;
+        let asked = condition()?;
+        ensure!(asked == [format!("if-none-match: {tag}")], "{asked:?}");
+    }
+    ensure!(place.content()? == other("FR", 1)?, "another file");
+    // The tag is of what was there, and the server has something else.
+    server.set("db", file("DE", 2)?);
+    place.says(&[], 0, "replaced")?;
+    ensure!(condition()?.len() == 1, "asked without the tag");
+    ensure!(place.content()? == other("DE", 2)?, "not what was served");
+    // Of another URL, or of a file that is gone, nothing is known.
+    place.configure(&format!("http://{}/elsewhere/db", server.address), "")?;
+    server.set("db", file("DE", 2)?);
+    place.says(&[], 0, "unchanged")?;
+    let asked = condition()?;
+    ensure!(asked.is_empty(), "{asked:?}");
+    fs::remove_file(&place.database)?;
+    place.says(&[], 0, "replaced")?;
+    let asked = condition()?;
+    ensure!(asked.is_empty(), "{asked:?}");
+    Ok(())
+}
+
 fn encrypted(bench: &Bench<'_>) -> Result<()> {
     let place = Place::new(bench)?;
     let python = Python::new(bench)?;
@@ -231,6 +285,8 @@ fn encrypted(bench: &Bench<'_>) -> Result<()> {
     place.says(&[], 1, "no certificate (PEM) is in it")?;
     place.configure(&url.replace("127.0.0.1", "localhost"), ca)?;
     place.says(&[], 1, "no encrypted connection to this server")?;
+    place.configure(&url.replace("8443", "8445"), ca)?;
+    place.says(&[], 1, "peer certificate: Expired")?;
     place.configure(&url.replace("8443", "8000"), ca)?;
     place.says(&[], 1, "no encrypted connection to this server")?;
     place.configure(&url.replace("/db", "/clear"), ca)?;

@@ -5,7 +5,7 @@
 mod cases;
 mod faults;
 mod good;
-mod server;
+pub(crate) mod server;
 
 use std::{
     fs::{self, Permissions},

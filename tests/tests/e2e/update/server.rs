@@ -13,7 +13,7 @@ use gate_tests::lab::NetNs;
 
 /// What happens once an answer was sent.
 #[derive(Clone, Copy)]
-pub(super) enum Then {
+pub(crate) enum Then {
     /// The connection ends.
     Close,
     /// Nothing, until the client gives up.
@@ -24,14 +24,14 @@ pub(super) enum Then {
 
 /// An answer.
 #[derive(Clone)]
-pub(super) struct Reply {
-    pub(super) octets: Vec<u8>,
-    pub(super) then: Then,
+pub(crate) struct Reply {
+    pub(crate) octets: Vec<u8>,
+    pub(crate) then: Then,
 }
 
 impl Reply {
     /// An answer with a body and its length.
-    pub(super) fn new(status: &str, headers: &str, body: &[u8]) -> Self {
+    pub(crate) fn new(status: &str, headers: &str, body: &[u8]) -> Self {
         let length = body.len();
         let head = format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n");
         Self {
@@ -41,7 +41,7 @@ impl Reply {
     }
 
     /// These octets, and what happens then.
-    pub(super) fn raw(octets: &str, then: Then) -> Self {
+    pub(crate) fn raw(octets: &str, then: Then) -> Self {
         Self {
             octets: octets.into(),
             then,
@@ -57,14 +57,14 @@ struct State {
 }
 
 /// A server. Its thread ends with the process; what it listens on is gone with the network namespace.
-pub(super) struct Server {
-    pub(super) address: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) address: SocketAddr,
     state: Arc<Mutex<State>>,
 }
 
 impl Server {
     /// Listens at `address` in `netns`.
-    pub(super) fn new(netns: &NetNs, address: &str) -> Result<Self> {
+    pub(crate) fn new(netns: &NetNs, address: &str) -> Result<Self> {
         let listener = netns.run(|| TcpListener::bind(address))??;
         let state = Arc::<Mutex<State>>::default();
         let server = Self {
@@ -81,12 +81,12 @@ impl Server {
     }
 
     /// Answers so to who asks for `file`, whatever stands before it and after it.
-    pub(super) fn set(&self, file: &str, reply: Reply) {
+    pub(crate) fn set(&self, file: &str, reply: Reply) {
         lock(&self.state).replies.insert(file.to_owned(), reply);
     }
 
     /// What was asked since the last time.
-    pub(super) fn requests(&self) -> Vec<String> {
+    pub(crate) fn requests(&self) -> Vec<String> {
         std::mem::take(&mut lock(&self.state).requests)
     }
 }
