@@ -271,6 +271,18 @@ impl Error {
         }
     }
 
+    /// What is wrong, and by itself what to do about it.
+    #[must_use]
+    pub fn apart(&self) -> (String, Option<String>) {
+        match self {
+            Self::Config(error) => {
+                let (reason, hint) = error.told();
+                (reason, Some(hint))
+            }
+            other => (other.to_string(), other.hint()),
+        }
+    }
+
     /// What to do about it; nothing where the message says it already.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

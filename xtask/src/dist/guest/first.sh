@@ -67,6 +67,21 @@ check second_reload_is_in_force closed
 echo '[port26]' >> /etc/gate/gate.toml
 check reload_of_a_mistake_fails no systemctl reload gate.service
 check mistake_changes_nothing active_and_closed
+# What the last line of an event has in the journal, as journald understood it.
+says() {
+    local line
+    line=$(journalctl --no-pager --boot --unit=gate.service --output=json "GATE_EVENT=$1" | tail -1)
+    shift
+    for it in "\"_PID\":\"$pid\"" '"SYSLOG_IDENTIFIER":"gate"' "$@"; do
+        case $line in *"$it"*) ;; *) echo "no $it in $line"; return 1 ;; esac
+    done
+}
+check journal_says_what_is_wrong_and_what_to_do eventually says error '"PRIORITY":"3"' '"MESSAGE":"error: /etc/gate/gate.toml:' '"GATE_FILE":"/etc/gate/gate.toml"' '"GATE_HINT":"'
+check journal_says_the_same_of_the_reload says refused '"PRIORITY":"3"' '"MESSAGE":"error: reload refused: ' '"GATE_BY":"command"' '"GATE_REASON":"/etc/gate/gate.toml:' '"GATE_HINT":"' '"GATE_GENERATION":"'
+check journal_knows_the_start says ready '"PRIORITY":"5"' '"MESSAGE":"ready: ' '"GATE_GENERATION":"1"'
+check journal_knows_the_interface says interface '"PRIORITY":"6"' '"GATE_INTERFACE":"'
+check journal_knows_the_pool says pool '"PRIORITY":"6"' '"GATE_POOL":"'
+check journal_knows_where_metrics_are says metrics_open '"PRIORITY":"6"' '"GATE_ADDRESS":"'
 cp /trial/gate.toml /etc/gate/gate.toml
 check reload_after_the_mistake systemctl reload gate.service
 check reloads_keep_the_process test "$(main_pid)" = "$pid"
