@@ -371,7 +371,7 @@ pub(super) fn error(error: &Error) {
             Event::Error,
             format!("{file}: and {more} more mistakes"),
         )
-        .text(Field::File, file)
+        .text(Field::File, &file)
         .text(
             Field::Hint,
             format!("`gate check --config {file}` tells them all"),

@@ -91,6 +91,16 @@ check stopped_daemon_leaves_it_closed closed
 check stop_is_no_failure not_failed
 degraded() { gate status; [ $? = 3 ]; }
 check status_names_the_absence degraded
+# journald reads /dev/log as well, and takes apart what syslog(3) would have written.
+gate run --config /etc/gate/gate.toml --log syslog > /dev/null 2>&1 &
+pid=$!
+of_syslog() { journalctl --no-pager --boot --output=json _TRANSPORT=syslog "_PID=$pid" | grep -F '"MESSAGE":"ready: ' > /trial/line; }
+check syslog_gets_the_start eventually of_syslog
+for it in '"PRIORITY":"5"' '"SYSLOG_FACILITY":"3"' '"SYSLOG_IDENTIFIER":"gate"' "\"SYSLOG_PID\":\"$pid\"" '"SYSLOG_TIMESTAMP":"'; do
+    check "syslog_has_${it//[^A-Z]/}" grep -F "$it" /trial/line
+done
+kill "$pid"
+check it_ends_when_it_is_told wait "$pid"
 check starts_again systemctl start gate.service
 
 shipped() { [ "$(systemctl show --property=WatchdogUSec --value gate.service)" = 30s ]; }
