@@ -153,7 +153,12 @@ fn missing(bench: &Bench<'_>) -> Result<()> {
     bench.lab.unplug(Who::Subscriber)?;
     but_for_one(bench, 0, "is missing, and is left to `gate run`")?;
     bench.lab.plug(Who::Subscriber)?;
-    bench.open(Who::Subscriber, Who::OtherMail, 25)?;
+    // The link is new: its ends take a moment to find each other.
+    let open = || bench.open(Who::Subscriber, Who::OtherMail, 25).is_ok();
+    ensure!(
+        interrupt::wait_until(LIMIT, open)?,
+        "nobody is on it, and it is closed"
+    );
     let _daemon = run(bench, &config)?;
     bench.in_force()
 }
