@@ -79,8 +79,15 @@ impl ConfigError {
             Some(origin) => origin.to_string(),
             None => self.file.display().to_string(),
         };
-        let Problem { origin: _, message, hint } = problem;
-        (format!("{place}: {}", Line(message)), Line(hint).to_string())
+        let Problem {
+            origin: _,
+            message,
+            hint,
+        } = problem;
+        (
+            format!("{place}: {}", Line(message)),
+            Line(hint).to_string(),
+        )
     }
 
     /// The same of all of them. Where there are several, each needs its own hint beside it.
@@ -273,7 +280,10 @@ mod tests {
                 hint: "make\nit one".into(),
             }],
         };
-        let told = ("a.txt:2:1: no\\nprefix".to_owned(), "make\\nit one".to_owned());
+        let told = (
+            "a.txt:2:1: no\\nprefix".to_owned(),
+            "make\\nit one".to_owned(),
+        );
         assert_eq!(error.told(), told);
         error.problems[0].origin = None;
         assert_eq!(error.told().0, "gate.toml: no\\nprefix");

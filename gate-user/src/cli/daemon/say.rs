@@ -367,15 +367,14 @@ pub(super) fn error(error: &Error) {
     }
     if let Some(more @ 1..) = mistakes.problems.len().checked_sub(MISTAKES) {
         let file = mistakes.file.display();
-        log(Entry::new(
-            Event::Error,
-            format!("{file}: and {more} more mistakes"),
-        )
-        .text(Field::File, &file)
-        .text(
-            Field::Hint,
-            format!("`gate check --config {file}` tells them all"),
-        ));
+        log(
+            Entry::new(Event::Error, format!("{file}: and {more} more mistakes"))
+                .text(Field::File, &file)
+                .text(
+                    Field::Hint,
+                    format!("`gate check --config {file}` tells them all"),
+                ),
+        );
     }
 }
 
