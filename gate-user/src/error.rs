@@ -274,13 +274,11 @@ impl Error {
     /// What is wrong, and by itself what to do about it.
     #[must_use]
     pub fn apart(&self) -> (String, Option<String>) {
-        match self {
-            Self::Config(error) => {
-                let (reason, hint) = error.told();
-                (reason, Some(hint))
-            }
-            other => (other.to_string(), other.hint()),
+        if let Self::Config(error) = self {
+            let (reason, hint) = error.told();
+            return (reason, Some(hint));
         }
+        (self.to_string(), self.hint())
     }
 
     /// What to do about it; nothing where the message says it already.
