@@ -80,7 +80,7 @@ fn worker(daemon: &Daemon) -> Result<PathBuf> {
     found.with_context(|| format!("no thread is called {WORKER}"))
 }
 
-/// The letter of what a thread does (proc_pid_stat(5)): `t` while it is held.
+/// The letter of what a thread does (`proc_pid_stat(5)`): `t` while it is held.
 fn state(thread: &Path) -> Result<String> {
     let stat = fs::read_to_string(thread.join("stat"))?;
     let (_, rest) = stat.rsplit_once(") ").context("no state")?;
