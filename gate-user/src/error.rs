@@ -276,6 +276,16 @@ impl Error {
         }
     }
 
+    /// What is wrong, and by itself what to do about it.
+    #[must_use]
+    pub fn apart(&self) -> (String, Option<String>) {
+        if let Self::Config(error) = self {
+            let (reason, hint) = error.told();
+            return (reason, Some(hint));
+        }
+        (self.to_string(), self.hint())
+    }
+
     /// What to do about it; nothing where the message says it already.
     #[must_use]
     pub fn hint(&self) -> Option<String> {

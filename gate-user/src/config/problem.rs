@@ -28,21 +28,23 @@ impl fmt::Display for Problem {
         if let Some(origin) = &self.origin {
             write!(f, "{origin}: ")?;
         }
-        write_line(f, &self.message)?;
-        f.write_str("\n  hint: ")?;
-        write_line(f, &self.hint)
+        write!(f, "{}\n  hint: {}", Line(&self.message), Line(&self.hint))
     }
 }
 
-/// Writes text that may quote anything as one line, so that what a file holds cannot steer a terminal.
-fn write_line(f: &mut fmt::Formatter<'_>, text: &str) -> fmt::Result {
-    text.chars().try_for_each(|character| {
-        if character.is_control() {
-            write!(f, "{}", character.escape_default())
-        } else {
-            f.write_char(character)
-        }
-    })
+/// Shows text that may quote anything as one line, so that what a file holds cannot steer a terminal.
+struct Line<'a>(&'a str);
+
+impl fmt::Display for Line<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.chars().try_for_each(|character| {
+            if character.is_control() {
+                write!(f, "{}", character.escape_default())
+            } else {
+                f.write_char(character)
+            }
+        })
+    }
 }
 
 /// A configuration that cannot be used. Shows as one paragraph a problem.
@@ -66,6 +68,39 @@ impl fmt::Display for ConfigError {
             write!(f, "{problem}")?;
         }
         Ok(())
+    }
+}
+
+impl ConfigError {
+    /// What a program is told of one of its problems: where and what, and by itself what to do about it.
+    #[must_use]
+    pub fn apart(&self, problem: &Problem) -> (String, String) {
+        let place = match &problem.origin {
+            Some(origin) => origin.to_string(),
+            None => self.file.display().to_string(),
+        };
+        let Problem {
+            origin: _,
+            message,
+            hint,
+        } = problem;
+        (
+            format!("{place}: {}", Line(message)),
+            Line(hint).to_string(),
+        )
+    }
+
+    /// The same of all of them. Where there are several, each needs its own hint beside it.
+    #[must_use]
+    pub fn told(&self) -> (String, String) {
+        if let [problem] = self.problems.as_slice() {
+            return self.apart(problem);
+        }
+        let hint = format!(
+            "put each of these right; `gate check --config {}` tries it and changes nothing",
+            self.file.display()
+        );
+        (self.to_string(), hint)
     }
 }
 
@@ -230,6 +265,28 @@ mod tests {
              gate.toml:9:1: first\n  hint: h\n\
              a.txt:2:1: second\n  hint: h"
         );
+        let (reason, hint) = error.told();
+        assert_eq!(reason, error.to_string());
+        assert!(hint.contains("`gate check --config gate.toml`"), "{hint}");
+    }
+
+    #[test]
+    fn one_problem_is_told_apart_from_its_hint() {
+        let mut error = ConfigError {
+            file: "gate.toml".into(),
+            problems: vec![Problem {
+                origin: Some(at("a.txt", 2)),
+                message: "no\nprefix".into(),
+                hint: "make\nit one".into(),
+            }],
+        };
+        let told = (
+            "a.txt:2:1: no\\nprefix".to_owned(),
+            "make\\nit one".to_owned(),
+        );
+        assert_eq!(error.told(), told);
+        error.problems[0].origin = None;
+        assert_eq!(error.told().0, "gate.toml: no\\nprefix");
     }
 
     #[test]

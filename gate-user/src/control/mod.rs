@@ -198,14 +198,14 @@ impl Outcome {
     /// That of a reload that failed so, after which this generation is in force.
     #[must_use]
     pub fn of(error: &Error, generation: u32) -> Self {
-        let mut reason = error.to_string();
+        let (mut reason, hint) = error.apart();
         if reason.len() > REASON_MAX {
             reason.truncate(reason.floor_char_boundary(REASON_MAX));
             reason.push_str("\n(more in the daemon's log)");
         }
         let cause = Cause {
             reason,
-            hint: error.hint(),
+            hint,
             generation,
         };
         if error.exit() == Exit::Usage {

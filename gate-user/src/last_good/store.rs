@@ -41,6 +41,12 @@ impl Store {
         &self.0
     }
 
+    /// The directory with the last copy, if there is one. It has permissions of its own.
+    #[must_use]
+    pub fn last(&self) -> Option<PathBuf> {
+        self.linked(LAST_GOOD).ok()
+    }
+
     /// The last good configuration; where that is damaged, the one before it. Neither if it was rolled back.
     pub fn open(&self) -> Result<Copy, LastGoodError> {
         let last = self.usable(LAST_GOOD);

@@ -174,6 +174,13 @@ events! {
     LinesLost = "lines_lost", Warning;
 }
 
+impl Event {
+    /// Whether the line before said what is wrong and what to do about it: people need not read that twice, and programs take it from the fields.
+    pub(super) const fn follows_its_error(self) -> bool {
+        matches!(self, Self::Refused | Self::Failed)
+    }
+}
+
 macro_rules! fields {
     ($($(#[doc = $meaning:literal])+ $variant:ident = $word:literal, $native:literal;)+) => {
         /// What is said besides words.

@@ -73,7 +73,9 @@ fn words(entry: &Entry) -> String {
     let (first, rest) = message.split_at(message.find('\n').unwrap_or(message.len()));
     let prefix = entry.event.level().prefix();
     let mut words = format!("{prefix}{first}{bypass}{rest}");
-    if let Some(hint) = entry.get(Field::Hint) {
+    if let Some(hint) = entry.get(Field::Hint)
+        && !entry.event.follows_its_error()
+    {
         let _ = write!(words, "\n  hint: {}", visible(&hint.to_string()));
     }
     words
@@ -190,6 +192,22 @@ mod tests {
             String::from_utf8(Form::Text.write(&entry())).unwrap(),
             "gate: error: no such file: a\\u{1b}[31m [bypassed until 2026-01-02T03:04:05Z]\nb\n  hint: make it\n"
         );
+    }
+
+    #[test]
+    fn a_hint_that_the_line_before_gave_is_for_programs_only() {
+        for (event, twice) in [
+            (Event::Refused, false),
+            (Event::Failed, false),
+            (Event::NotTaken, true),
+        ] {
+            let mut entry = entry();
+            entry.event = event;
+            let text = String::from_utf8(Form::Text.write(&entry)).unwrap();
+            assert_eq!(text.contains("hint: make it"), twice, "{text}");
+            let native = String::from_utf8(Form::Journal.write(&entry)).unwrap();
+            assert!(native.contains("\nGATE_HINT=make it\n"), "{native}");
+        }
     }
 
     /// As systemd's page has it: `NAME=value`, or the name, a new line, the length in 64 bits, little end first, and the value.

@@ -26,6 +26,7 @@ use crate::{
     events::{self, Listening},
     generation::Manifest,
     kernel::{self, Maps},
+    last_good,
     pins::Pins,
     rehearse::{self, Underway},
     retention, run,
@@ -360,11 +361,13 @@ fn others(pins: &Pins) -> Result<Vec<Other>, Error> {
         path,
     });
     if let Some(path) = run::kept_in(pins) {
+        // The directory may have other things in it, and be everybody's to read.
+        let last = last_good::Store::new(&path).ok().and_then(|it| it.last());
         others.push(Other {
             store: "last good".to_owned(),
             holds: "copies of what is in force and of what was before: the configuration, its list files with prefixes, tickets and exemptions, its databases",
             kept: "until the second change after it; a reboot deletes nothing, `rm -r` of the directory all",
-            readers: readers(&path),
+            readers: readers(last.as_ref().unwrap_or(&path)),
             path,
         });
     }

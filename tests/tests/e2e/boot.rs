@@ -9,8 +9,9 @@ use std::{
 };
 
 use anyhow::{Context as _, Result, ensure};
-use gate_tests::{exec, gate::Daemon, interrupt, lab::Who};
+use gate_tests::{exec, gate::Daemon, interrupt, lab::Who, pin};
 use libtest_mimic::Trial;
+use nix::net::if_::if_nametoindex;
 use serde_json::Value;
 
 use crate::bench::{Bench, Found};
@@ -18,6 +19,14 @@ use crate::bench::{Bench, Found};
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     vec![
         found.lab_trial("boot::last_good_needs_none_of_its_files", restored),
+        found.lab_trial(
+            "boot::an_interface_that_is_missing_is_left_to_the_daemon",
+            missing,
+        ),
+        found.lab_trial(
+            "boot::an_interface_of_somebody_else_keeps_no_other_one_open",
+            foreign,
+        ),
         found.lab_trial("boot::a_damaged_copy_is_not_restored", damaged),
         found.lab_trial("boot::a_mistake_at_a_start_is_no_open_gate", mistake),
         found.lab_trial(
@@ -121,6 +130,54 @@ fn restored(bench: &Bench<'_>) -> Result<()> {
     );
     bench.in_force()?;
     bench.gate().detach().map(drop)
+}
+
+/// A restore by which the gate is on all interfaces but the subscriber's, about which it says these words.
+fn but_for_one(bench: &Bench<'_>, code: i32, words: &str) -> Result<()> {
+    let restored = restore(bench)?;
+    let line = format!("{}: {words}", Who::Subscriber.interface());
+    ensure!(
+        restored.code() == Some(code)
+            && restored.stdout.starts_with("restored: generation 1")
+            && restored.stdout.lines().any(|it| it.starts_with(&line)),
+        "{restored:?}"
+    );
+    bench.refused(Who::Neighbour, Who::OtherMail, 25)?;
+    bench.tagged(Who::Foreign, "foreign")
+}
+
+fn missing(bench: &Bench<'_>) -> Result<()> {
+    let (daemon, config) = kept_gate(bench)?;
+    daemon.terminate()?;
+    bench.gate().detach()?;
+    bench.lab.unplug(Who::Subscriber)?;
+    but_for_one(bench, 0, "is missing, and is left to `gate run`")?;
+    bench.lab.plug(Who::Subscriber)?;
+    // The link is new: its ends take a moment to find each other.
+    let open = || bench.open(Who::Subscriber, Who::OtherMail, 25).is_ok();
+    ensure!(
+        interrupt::wait_until(LIMIT, open)?,
+        "nobody is on it, and it is closed"
+    );
+    let _daemon = run(bench, &config)?;
+    bench.in_force()
+}
+
+fn foreign(bench: &Bench<'_>) -> Result<()> {
+    let (daemon, config) = kept_gate(bench)?;
+    daemon.terminate()?;
+    bench.gate().detach()?;
+    let program = pin::passing_program()?;
+    let name = Who::Subscriber.interface();
+    let theirs = bench
+        .lab
+        .router()
+        .run(|| pin::attach(&program, if_nametoindex(name)?))??;
+    but_for_one(bench, 3, "open: ")?;
+    bench.open(Who::Subscriber, Who::OtherMail, 25)?;
+    drop(theirs);
+    let _daemon = run(bench, &config)?;
+    bench.in_force()
 }
 
 fn damaged(bench: &Bench<'_>) -> Result<()> {

@@ -302,11 +302,14 @@ fn json(bench: &Bench<'_>) -> Result<()> {
         "{refused}"
     );
     let mistake = only("error")?;
+    let text = |it: &Value| it.as_str().unwrap_or_default().to_owned();
     ensure!(
-        mistake["message"]
-            .as_str()
-            .is_some_and(|it| it.contains("\n  hint: ")),
-        "{mistake}"
+        mistake["message"] == refused["reason"]
+            && mistake["hint"] == refused["hint"]
+            && text(&mistake["hint"]).contains("toml.io")
+            && !text(&mistake["message"]).contains("hint")
+            && Path::new(&text(&mistake["file"])) == config,
+        "{mistake} {refused}"
     );
     let bypass = only("bypass_begun")?;
     let reloaded = only("reloaded")?;
@@ -440,9 +443,14 @@ fn journal(bench: &Bench<'_>) -> Result<()> {
         "{error:?}"
     );
     let refused = &found["refused"];
+    // People read the hint in the line of the error, programs in either.
+    let (reason, hint) = (&refused["GATE_REASON"], &refused["GATE_HINT"]);
     ensure!(
         refused["GATE_BY"] == "command"
-            && error["MESSAGE"] == format!("error: {}", refused["GATE_REASON"]),
+            && hint.contains("toml.io")
+            && error["GATE_HINT"] == *hint
+            && error["MESSAGE"] == format!("error: {reason}\n  hint: {hint}")
+            && !refused["MESSAGE"].contains("hint"),
         "{error:?} {refused:?}"
     );
     ensure!(daemon.terminate()? == Some(0), "no clean end");

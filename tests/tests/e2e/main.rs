@@ -11,6 +11,7 @@
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it; what could open a gate under a million packets a second; a gate killed between any two steps |
 //! | `boot` | what a machine starts with when the files of the configuration are gone or wrong, and what the service manager hears |
+//! | `watchdog` | what the service manager hears of a daemon whose worker hangs |
 //! | `logs` | what the daemon's log looks like to those who read it, and that nothing waits for those who do not |
 //! | `bypass` | the switch that has everything observed for a time: what it opens, what it outlives, how it ends |
 //! | `wayback` | back to the generation before, when a person says so, or when nobody confirms the new one |
@@ -84,6 +85,7 @@ mod throttle;
 mod top;
 mod unsent;
 mod update;
+mod watchdog;
 mod wayback;
 
 use std::process::ExitCode;
@@ -104,6 +106,7 @@ fn main() -> ExitCode {
         restart::trials(&found),
         boot::trials(&found),
         boot_back::trials(&found),
+        watchdog::trials(&found),
         logs::trials(&found),
         init::trials(&found),
         recovery::trials(&found),

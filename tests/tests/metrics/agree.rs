@@ -4,15 +4,25 @@
     reason = "a key that a JSON value lacks is null, which equals nothing that is compared"
 )]
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{
+    collections::BTreeMap,
+    fs::{self, File},
+    process::{Child, Stdio},
+    time::Duration,
+};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
+    exec,
     gate::{Answer, Config},
     interrupt,
-    lab::Who,
+    lab::{Family, Who},
 };
 use libtest_mimic::Trial;
+use nix::{
+    sys::signal::{Signal, kill},
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::{
@@ -28,6 +38,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("agree::metrics_say_what_the_commands_say", agree),
         found.lab_trial("agree::no_counter_goes_backwards", monotonic),
         found.lab_trial("agree::sources_are_labels_only_on_request", sources),
+        found.lab_trial("agree::events_are_told_or_lost_and_counted_as_that", events),
         found.lab_trial("agree::run_time_is_told_while_it_is_measured", run_time),
     ]
 }
@@ -43,7 +54,7 @@ pub(crate) fn traffic(bench: &Bench<'_>) -> Result<()> {
         (Who::HighSpam, Who::OwnMail, 587),
         (Who::OtherMail, Who::OwnMail, 587),
     ] {
-        for family in gate_tests::lab::Family::ALL {
+        for family in Family::ALL {
             bench.lab.connect(from, to, family, port)?;
         }
     }
@@ -344,4 +355,114 @@ fn run_time(bench: &Bench<'_>) -> Result<()> {
     drop(stats);
     ensure!(told, "measured, and not told: {found:?}");
     Ok(())
+}
+
+/// The samples once they have every packet that was refused until now; no other packet comes meanwhile.
+fn settled(bench: &Bench<'_>, refused: u64) -> Result<Samples> {
+    let mut found = Samples::new();
+    let seen = interrupt::wait_until(PATIENCE, || {
+        found = http::scrape(bench.lab.router()).unwrap_or_default();
+        let of = found
+            .iter()
+            .filter(|it| it.0.starts_with("gate_packets_total{verdict=\"refused\""));
+        same(of.map(|it| *it.1).sum(), count(refused))
+    })?;
+    ensure!(seen, "{refused} are refused: {found:#?}");
+    Ok(found)
+}
+
+fn count(packets: u64) -> f64 {
+    // Few enough for any float.
+    u32::try_from(packets).map_or(f64::NAN, f64::from)
+}
+
+/// Of whole numbers.
+fn same(one: f64, other: f64) -> bool {
+    (one - other).abs() < 0.5
+}
+
+const TOLD: &str = "gate_events_total";
+const OVER_RATE: &str = "gate_lost_events_total{cause=\"over_rate\"}";
+const LAPSED: &str = "gate_lost_events_total{cause=\"lapsed\"}";
+
+/// Each packet that is refused while somebody listens is told or lost; what is told is what the listener wrote down.
+fn events(bench: &Bench<'_>) -> Result<()> {
+    let _daemon = bench.run(&config(bench, "")?)?;
+    let path = bench.lab.scratch().join("events.ndjson");
+    let mut command = bench.gate().command(&["events", "--rate", "1"]);
+    command
+        .stdin(Stdio::null())
+        .stdout(File::create(&path)?)
+        .stderr(Stdio::null());
+    let mut listener = Listener(exec::spawn(&mut command)?);
+    let knock = || -> Result<()> {
+        for family in Family::ALL {
+            bench
+                .lab
+                .connect(Who::Subscriber, Who::OtherMail, family, 25)?;
+        }
+        Ok(())
+    };
+    let heard = || -> Result<u64> {
+        let text = fs::read_to_string(&path)?;
+        let events = text.matches("\"kind\":\"event\"").count();
+        Ok(events as u64)
+    };
+    let begun = interrupt::wait_until(PATIENCE, || {
+        knock().is_ok() && heard().is_ok_and(|it| it > 0)
+    })?;
+    ensure!(begun, "nobody hears anything");
+
+    let refused = || -> Result<u64> { Ok(bench.gate().counters()?.verdicts.refused) };
+    let before = refused()?;
+    let first = settled(bench, before)?;
+    let since = |now: &Samples, name: &str| now[name] - first[name];
+    // Told and lost, and all of them, until something is lost by that cause.
+    let until = |cause: &str| -> Result<Samples> {
+        let mut now = first.clone();
+        let lost = interrupt::wait_until(PATIENCE, || {
+            now = knock()
+                .and_then(|()| settled(bench, refused()?))
+                .unwrap_or_default();
+            now.get(cause).is_some_and(|it| *it > first[cause])
+        })?;
+        ensure!(lost, "nothing is lost by {cause}: {now:#?}");
+        let names = now.keys().filter(|it| it.starts_with("gate_lost_events"));
+        let lost: f64 = names.map(|it| since(&now, it)).sum();
+        let counted = count(refused()? - before);
+        ensure!(
+            same(since(&now, TOLD) + lost, counted),
+            "{counted} were refused since: {first:#?} {now:#?}"
+        );
+        Ok(now)
+    };
+    until(OVER_RATE)?;
+    listener.signal(Signal::SIGSTOP)?;
+    let last = until(LAPSED)?;
+    listener.signal(Signal::SIGCONT)?;
+    listener.signal(Signal::SIGINT)?;
+    let ended = exec::wait(&mut listener.0, PATIENCE)?.context("it does not end")?;
+    ensure!(
+        ended.code() == Some(0) && same(count(heard()?), last[TOLD]),
+        "{ended}: {} heard, {last:#?}",
+        heard()?
+    );
+    Ok(())
+}
+
+/// A `gate events`. Dropping it kills it.
+struct Listener(Child);
+
+impl Listener {
+    fn signal(&self, signal: Signal) -> Result<()> {
+        Ok(kill(Pid::from_raw(i32::try_from(self.0.id())?), signal)?)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        // A destructor has nobody to tell; what does not end is found by the check for what is left.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }

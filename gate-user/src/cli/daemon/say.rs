@@ -25,6 +25,9 @@ use jiff::Timestamp;
 /// How long the end waits for whoever reads the log.
 const LAST_WORDS: Duration = Duration::from_secs(2);
 
+/// How many mistakes of one configuration are told: the log has room for other things.
+const MISTAKES: usize = 100;
+
 /// The log of this process, once it is open.
 static LOG: OnceLock<Writer> = OnceLock::new();
 
@@ -272,15 +275,16 @@ pub(super) fn end(attempt: &Attempt) {
             .text(Field::By, attempt.by.name())
     };
     let undone = |event, ended: &str, stays: &str, cause: &Cause| {
-        // What to do about it is in the line before.
         let Cause {
             reason,
-            hint: _,
+            hint,
             generation,
         } = cause;
         let kind = kind(attempt.by);
         let message = format!("{kind} {ended}: generation {generation} {stays} in force");
-        about(event, message, *generation).text(Field::Reason, reason)
+        about(event, message, *generation)
+            .text(Field::Reason, reason)
+            .maybe(Field::Hint, hint.as_ref())
     };
     log(match &attempt.outcome {
         Outcome::Loaded { change } => {
@@ -346,7 +350,32 @@ pub(super) fn waits(manifest: &Manifest, pending: Option<Timestamp>) {
 
 /// What went wrong, in full, and what to do about it.
 pub(super) fn error(error: &Error) {
-    log(Entry::new(Event::Error, error.to_string()).maybe(Field::Hint, error.hint()));
+    let Error::Config(mistakes) = error else {
+        log(Entry::new(Event::Error, error.to_string()).maybe(Field::Hint, error.hint()));
+        return;
+    };
+    // A line each, so that each has its hint.
+    for problem in mistakes.problems.iter().take(MISTAKES) {
+        let (message, hint) = mistakes.apart(problem);
+        let file = problem
+            .origin
+            .as_ref()
+            .map_or(mistakes.file.as_path(), |it| &*it.file);
+        log(Entry::new(Event::Error, message)
+            .text(Field::File, file.display())
+            .text(Field::Hint, hint));
+    }
+    if let Some(more @ 1..) = mistakes.problems.len().checked_sub(MISTAKES) {
+        let file = mistakes.file.display();
+        log(
+            Entry::new(Event::Error, format!("{file}: and {more} more mistakes"))
+                .text(Field::File, &file)
+                .text(
+                    Field::Hint,
+                    format!("`gate check --config {file}` tells them all"),
+                ),
+        );
+    }
 }
 
 /// What ends the daemon.

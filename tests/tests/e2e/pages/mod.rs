@@ -10,6 +10,7 @@
 //! | `<!-- lab: meanwhile WHO WHO PORT COUNT -->` | the same, while the next block rehearses |
 //! | `<!-- lab: run COMMAND -->` | a command that is not shown |
 //! | `<!-- lab: stop -->`, `<!-- lab: start -->` | the daemon ends, or starts |
+//! | `<!-- lab: start with state -->` | it starts as its unit has it, with a copy of what is in force |
 //! | `<!-- lab: machine: REASON -->` | what the next block prints depends on the machine: it is run, and not compared |
 //! | `<!-- lab: not run: REASON -->` | the next block is left alone |
 
@@ -24,19 +25,20 @@ use gate_tests::residue::Watch;
 use libtest_mimic::Trial;
 
 use self::{
-    page::{Block, Connections, Page, Piece, Step, Treat},
+    page::{Block, Connections, Keeps, Page, Piece, Step, Treat},
     world::World,
 };
 use crate::bench::{Found, Tools};
 
 /// The pages, below the root of the repository.
-const PAGES: [&str; 6] = [
+const PAGES: [&str; 7] = [
     "README.md",
     "docs/explain.md",
     "docs/doctor.md",
     "docs/look.md",
     "docs/metrics.md",
     "docs/operations.md",
+    "docs/privacy.md",
 ];
 
 /// What commands of a page begin with: a page is run as root, and is to do nothing to the machine.
@@ -105,14 +107,14 @@ impl Walk {
                 self.world = None;
                 let world = self.world.insert(World::new(tools)?);
                 if *daemon {
-                    world.start()?;
+                    world.start(Keeps::Nothing)?;
                 }
             }
             Step::Treat(treat) => self.treat = *treat,
             Step::Connect(connections) => self.world()?.connect(connections)?,
             Step::Meanwhile(connections) => self.meanwhile.push(connections.clone()),
             Step::Run(command) => self.world()?.run(command)?,
-            Step::Start => self.world()?.start()?,
+            Step::Start(keeps) => self.world()?.start(*keeps)?,
             Step::Stop => self.world()?.stop()?,
         }
         Ok(())

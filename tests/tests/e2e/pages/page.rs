@@ -32,8 +32,15 @@ pub(super) enum Step {
     /// The same, while the next block rehearses.
     Meanwhile(Connections),
     Run(String),
-    Start,
+    Start(Keeps),
     Stop,
+}
+
+/// What a daemon keeps for the start of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Keeps {
+    Nothing,
+    LastGood,
 }
 
 /// Connections by IPv4, one after the other.
@@ -124,7 +131,8 @@ impl Step {
         Ok(match *words.as_slice() {
             ["begin"] => Self::Begin { daemon: true },
             ["begin", "without", "daemon"] => Self::Begin { daemon: false },
-            ["start"] => Self::Start,
+            ["start"] => Self::Start(Keeps::Nothing),
+            ["start", "with", "state"] => Self::Start(Keeps::LastGood),
             ["stop"] => Self::Stop,
             ["connect", ref ends @ ..] => Self::Connect(Connections::read(ends)?),
             ["meanwhile", ref ends @ ..] => Self::Meanwhile(Connections::read(ends)?),

@@ -20,7 +20,7 @@ use gate_tests::{
     lab::{Family, Lab, Who},
 };
 
-use super::page::Connections;
+use super::page::{Connections, Keeps};
 use crate::bench::Tools;
 
 /// What becomes `/etc/gate`.
@@ -83,9 +83,13 @@ impl World {
     }
 
     /// Starts the gate as an operator does.
-    pub(super) fn start(&mut self) -> Result<()> {
-        let command = self.shell("exec gate run --config /etc/gate/gate.toml");
-        self.daemon = Some(Daemon::start(command)?);
+    pub(super) fn start(&mut self, keeps: Keeps) -> Result<()> {
+        let state = match keeps {
+            Keeps::Nothing => "",
+            Keeps::LastGood => " --state /var/lib/gate",
+        };
+        let run = format!("exec gate run --config /etc/gate/gate.toml{state}");
+        self.daemon = Some(Daemon::start(self.shell(&run))?);
         Ok(())
     }
 

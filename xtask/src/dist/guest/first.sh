@@ -67,6 +67,21 @@ check second_reload_is_in_force closed
 echo '[port26]' >> /etc/gate/gate.toml
 check reload_of_a_mistake_fails no systemctl reload gate.service
 check mistake_changes_nothing active_and_closed
+# What the last line of an event has in the journal, as journald understood it.
+says() {
+    local line
+    line=$(journalctl --no-pager --boot --unit=gate.service --output=json "GATE_EVENT=$1" | tail -1)
+    shift
+    for it in "\"_PID\":\"$pid\"" '"SYSLOG_IDENTIFIER":"gate"' "$@"; do
+        case $line in *"$it"*) ;; *) echo "no $it in $line"; return 1 ;; esac
+    done
+}
+check journal_says_what_is_wrong_and_what_to_do eventually says error '"PRIORITY":"3"' '"MESSAGE":"error: /etc/gate/gate.toml:' '"GATE_FILE":"/etc/gate/gate.toml"' '"GATE_HINT":"'
+check journal_says_the_same_of_the_reload says refused '"PRIORITY":"3"' '"MESSAGE":"error: reload refused: ' '"GATE_BY":"command"' '"GATE_REASON":"/etc/gate/gate.toml:' '"GATE_HINT":"' '"GATE_GENERATION":"'
+check journal_knows_the_start says ready '"PRIORITY":"5"' '"MESSAGE":"ready: ' '"GATE_GENERATION":"1"'
+check journal_knows_the_interface says interface '"PRIORITY":"6"' '"GATE_INTERFACE":"'
+check journal_knows_the_pool says pool '"PRIORITY":"6"' '"GATE_POOL":"'
+check journal_knows_where_metrics_are says metrics_open '"PRIORITY":"6"' '"GATE_ADDRESS":"'
 cp /trial/gate.toml /etc/gate/gate.toml
 check reload_after_the_mistake systemctl reload gate.service
 check reloads_keep_the_process test "$(main_pid)" = "$pid"
@@ -76,6 +91,17 @@ check stopped_daemon_leaves_it_closed closed
 check stop_is_no_failure not_failed
 degraded() { gate status; [ $? = 3 ]; }
 check status_names_the_absence degraded
+# journald reads /dev/log as well, and takes apart what syslog(3) would have written.
+gate run --config /etc/gate/gate.toml --log syslog > /dev/null 2>&1 &
+pid=$!
+of_syslog() { journalctl --no-pager --boot --output=json _TRANSPORT=syslog "_PID=$pid" | grep -F '"MESSAGE":"ready: ' > /trial/line; }
+check syslog_gets_the_start eventually of_syslog
+for it in '"PRIORITY":"5"' '"SYSLOG_FACILITY":"3"' '"SYSLOG_IDENTIFIER":"gate"' "\"SYSLOG_PID\":\"$pid\"" '"SYSLOG_TIMESTAMP":"'; do
+    check "syslog_has_${it//[^A-Z]/}" grep -F "$it" /trial/line
+done
+kill "$pid"
+wait "$pid"
+check it_ends_when_it_is_told test $? = 0
 check starts_again systemctl start gate.service
 
 shipped() { [ "$(systemctl show --property=WatchdogUSec --value gate.service)" = 30s ]; }
