@@ -2,6 +2,7 @@
 
 use std::{
     io::{self, IsTerminal as _},
+    os::fd::AsFd as _,
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -15,6 +16,7 @@ use gate_user::{
     events::{self, Form, RATES, SAMPLES, Wanted},
     pins::Pins,
 };
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
     flag,
@@ -71,8 +73,21 @@ impl Arguments {
             count,
             length: length.map(|Span(length)| length),
         };
-        Ok(events::events(pins, &wanted, form, &mut out, &|| {
-            ended.load(Ordering::Relaxed)
-        })?)
+        let ended = || ended.load(Ordering::Relaxed) || nobody_reads();
+        Ok(events::events(pins, &wanted, form, &mut out, &ended)?)
     }
+}
+
+/// Whether standard output is a pipe whose other end is closed: where events are rare, writing one tells it hours later, and until then nobody else
+/// can listen.
+fn nobody_reads() -> bool {
+    let stdout = io::stdout();
+    // Asked for nothing, it tells what it always does.
+    let mut polled = [PollFd::new(stdout.as_fd(), PollFlags::empty())];
+    let has_told = poll(&mut polled, PollTimeout::ZERO).is_ok_and(|count| count > 0);
+    let [stdout] = polled;
+    has_told
+        && stdout
+            .revents()
+            .is_some_and(|it| it.contains(PollFlags::POLLERR))
 }

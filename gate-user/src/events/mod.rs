@@ -138,7 +138,16 @@ pub(crate) fn sweep(pins: &Pins, maps: &Maps) -> Result<bool, Error> {
 /// Takes the ring away, and removes the note only then: it tells whoever looks after the gate next that there is something to clear.
 fn clear(pins: &Pins, maps: &Maps) -> Result<(), Error> {
     maps.clear_listener()?;
+    // A gate that came after a `gate detach` has notes of its own.
+    if !are_pinned(maps, pins) {
+        return Ok(());
+    }
     Ok(kernel::remove_note(pins, Note::Events)?)
+}
+
+/// Whether these maps are still those of the gate at `pins`.
+fn are_pinned(maps: &Maps, pins: &Pins) -> bool {
+    Map::open(&pins.map(maps::TOTALS), Access::Read).is_ok_and(|it| it.id() == maps.totals_id())
 }
 
 /// Writes events until there were as many as are wanted, the time is over, `ended` says so, nobody reads any more, or the gate is gone.
@@ -307,8 +316,7 @@ impl Listener<'_> {
 
     /// Looks after the lease, and at everything that can end it.
     fn look_up(&mut self) -> Result<Option<Ended>, Error> {
-        let is_same = Map::open(&self.pins.map(maps::TOTALS), Access::Read)
-            .is_ok_and(|it| it.id() == self.maps.totals_id());
+        let is_same = are_pinned(self.maps, self.pins);
         let generation = self.maps.generation()?.number();
         if !is_same || generation == 0 {
             return Ok(Some(Ended::Detached));

@@ -213,6 +213,8 @@ async fn follow(shared: Arc<Shared>) {
             let shared = Arc::clone(&shared);
             // Where it panicked, the next step is tried all the same.
             let _ = tokio::task::spawn_blocking(move || shared.step()).await;
+        } else {
+            shared.forget();
         }
     }
 }
@@ -374,5 +376,12 @@ impl Shared {
             let _ = history.take(&self.pins);
             *locked(&self.hour) = hour(&history);
         }
+    }
+
+    /// Where there is no page there is no hour of it: one that is asked for again begins anew, and not with a step of the time between.
+    fn forget(&self) {
+        let mut history = locked(&self.history);
+        *history = History::default();
+        *locked(&self.hour) = hour(&history);
     }
 }

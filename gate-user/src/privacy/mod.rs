@@ -25,7 +25,7 @@ use crate::{
     error::Error,
     events::{self, Listening},
     generation::Manifest,
-    kernel::{self, Maps},
+    kernel::{self, KernelError, Maps},
     last_good,
     pins::Pins,
     rehearse::{self, Underway},
@@ -126,12 +126,15 @@ pub fn privacy(pins: &Pins) -> Result<Privacy, Error> {
     let (manifest, settings) = view::with_current(pins, |directory| {
         Ok((kernel::manifest(directory)?, view::settings(directory)?))
     })?;
+    let maps = Maps::open(pins, Access::Read)?;
+    let rehearsal = Holder::find(|| rehearse::underway(pins), || maps.has_rehearsal())?;
+    let listening = Holder::find(|| events::underway(pins), || maps.has_listener())?;
     let seen = Seen {
-        maps: Maps::open(pins, Access::Read)?,
+        maps,
         counters: manifest.counters,
         settings: Box::new(settings),
-        rehearsal: rehearse::underway(pins)?,
-        listening: events::underway(pins)?,
+        rehearsal,
+        listening,
         now_ns: retention::now_ns()?,
     };
     let stores: Result<_, Error> = Store::ALL
@@ -167,10 +170,43 @@ struct Seen {
     maps: Maps,
     counters: Counters,
     settings: Box<Settings>,
-    rehearsal: Option<Underway>,
-    listening: Option<Listening>,
+    rehearsal: Holder<Underway>,
+    listening: Holder<Listening>,
     now_ns: u64,
 }
+
+/// Who has a store that one process makes for itself.
+enum Holder<T> {
+    /// There is none.
+    Nobody,
+    /// A process that was killed: it is left in the kernel, and nobody looks at it.
+    Killed,
+    /// A process that goes on.
+    Running(T),
+}
+
+impl<T> Holder<T> {
+    fn find(
+        running: impl Fn() -> Result<Option<T>, Error>,
+        is_left: impl Fn() -> Result<bool, KernelError>,
+    ) -> Result<Self, Error> {
+        if let Some(it) = running()? {
+            return Ok(Self::Running(it));
+        }
+        if !is_left()? {
+            return Ok(Self::Nobody);
+        }
+        // One may have begun meanwhile.
+        Ok(running()?.map_or(Self::Killed, Self::Running))
+    }
+
+    const fn is_there(&self) -> bool {
+        !matches!(self, Self::Nobody)
+    }
+}
+
+/// What is said of the store of a [`Holder::Killed`].
+const LEFT: &str = "left by a process that was killed: a daemon takes it away at its next look, and without one it stays until `gate run` or `gate detach`";
 
 impl Seen {
     fn kept(&self, store: Store, pins: &Pins) -> Result<Kept, Error> {
@@ -183,8 +219,8 @@ impl Seen {
             on: match store {
                 Store::Sources => self.counters.sources,
                 Store::Buckets | Store::Flows => true,
-                Store::Differences | Store::RehearsedBuckets => self.rehearsal.is_some(),
-                Store::Events => self.listening.is_some(),
+                Store::Differences | Store::RehearsedBuckets => self.rehearsal.is_there(),
+                Store::Events => self.listening.is_there(),
             },
             holds: store.fields(),
             unit: self.unit(store),
@@ -272,7 +308,7 @@ impl Seen {
                 (ttl.as_secs(), words)
             }
             Store::Differences | Store::RehearsedBuckets => match &self.rehearsal {
-                Some(it) => {
+                Holder::Running(it) => {
                     let left = it.until.duration_since(Timestamp::now());
                     let seconds = u64::try_from(left.as_secs()).unwrap_or_default();
                     (
@@ -280,10 +316,11 @@ impl Seen {
                         format!("until the rehearsal ends, {:.0} at the latest", it.until),
                     )
                 }
-                None => (0, "no rehearsal goes on".to_owned()),
+                Holder::Killed => (0, LEFT.to_owned()),
+                Holder::Nobody => (0, "no rehearsal goes on".to_owned()),
             },
             Store::Events => match &self.listening {
-                Some(it) => {
+                Holder::Running(it) => {
                     let retention = self.counters.retention;
                     let words = format!(
                         "until it is read, which it is no more {} after it came; in the memory of the process that listens: {it}",
@@ -291,7 +328,8 @@ impl Seen {
                     );
                     (retention.as_secs(), words)
                 }
-                None => (0, "nobody listens".to_owned()),
+                Holder::Killed => (0, LEFT.to_owned()),
+                Holder::Nobody => (0, "nobody listens".to_owned()),
             },
         }
     }

@@ -176,8 +176,14 @@ fn privacy(bench: &Bench<'_>) -> Result<Value> {
     Ok(found.context("no store of events")?.clone())
 }
 
+/// For how long `gate privacy` says that events are kept.
+fn kept(bench: &Bench<'_>) -> Result<String> {
+    let privacy = privacy(bench)?;
+    Ok(privacy["kept"].as_str().context("no words")?.to_owned())
+}
+
 fn listened(bench: &Bench<'_>) -> Result<bool> {
-    Ok(privacy(bench)?["on"] == true)
+    Ok(kept(bench)?.contains("; in the memory of the process that listens: "))
 }
 
 /// Packets that are events.
@@ -298,8 +304,21 @@ fn nothing_kept(bench: &Bench<'_>) -> Result<()> {
             );
         }
     }
+    let ring = pin::dump(&directory.join(gate_common::abi::maps::EVENTS))?;
+    ensure!(ring.is_empty(), "a ring is left: {ring:?}");
     let left = maps(bench)?.has_listener()?;
     ensure!(!left, "somebody still listens");
+    Ok(())
+}
+
+/// Connections that are refused, until an event of one was over the rate.
+fn exceed(bench: &Bench<'_>) -> Result<()> {
+    let before = told(bench)?;
+    let over = interrupt::wait_until(LIMIT, || {
+        let tried = bench.refused(Who::Subscriber, Who::OtherMail, 25);
+        tried.is_ok() && told(bench).is_ok_and(|it| it.since(&before).count(Told::OverRate) > 0)
+    })?;
+    ensure!(over, "nothing is over the rate: {:?}", told(bench)?);
     Ok(())
 }
 
@@ -355,12 +374,9 @@ fn terms(bench: &Bench<'_>) -> Result<()> {
     );
     // One at once, and none more for a second: what is over the rate is said, and for how long it was listened.
     let before = bench.gate().counters()?;
-    let going = Going::begin(bench, &["--rate", "1", "--for", "3s"])?;
-    for _ in 0..2 {
-        bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
-        bench.refused(Who::Neighbour, Who::OtherMail, 25)?;
-    }
-    let (code, heard) = going.heard()?;
+    let going = Going::begin(bench, &["--rate", "1"])?;
+    exceed(bench)?;
+    let (code, heard) = going.end()?;
     let counted = events(bench.gate().counters()?.verdicts.since(before.verdicts));
     let lost: u64 = heard
         .lost
@@ -369,12 +385,18 @@ fn terms(bench: &Bench<'_>) -> Result<()> {
         .sum();
     ensure!(
         code == Some(0)
-            && heard.end["why"] == "over"
+            && heard.end["why"] == "interrupted"
             && heard.of_end("over_rate") > 0
             && lost <= heard.of_end("over_rate")
             && heard.events.len() as u64 == heard.of_end("written")
             && heard.all() <= counted,
         "{counted}: {heard:#?}"
+    );
+    let short = bench.gate().output(&["events", "--for", "1s"])?;
+    let heard = Heard::parse(&short.stdout, short.stderr.clone())?;
+    ensure!(
+        short.code() == Some(0) && heard.end["why"] == "over",
+        "{short:?}"
     );
     Ok(())
 }
@@ -405,6 +427,18 @@ fn killed(bench: &Bench<'_>) -> Result<()> {
     bench.in_force()?;
     ensure!(told(bench)? == before, "told of to nobody");
     nothing_kept(bench)?;
+    // One whose reader is gone goes as well, although there is nothing to write.
+    let mut piped = bench.gate().command(&["events", "--class", "foreign"]);
+    piped.stdin(Stdio::null()).stdout(Stdio::piped());
+    let mut piped = exec::spawn(&mut piped)?;
+    let listens = interrupt::wait_until(LIMIT, || listened(bench).is_ok_and(|it| it))?;
+    drop(piped.stdout.take());
+    let gone = interrupt::wait_until(LIMIT, || piped.try_wait().is_ok_and(|it| it.is_some()))?;
+    ensure!(
+        listens && gone && piped.wait()?.success(),
+        "it goes on although nobody reads"
+    );
+    nothing_kept(bench)?;
     ensure!(listening(bench)?.is_null(), "gate status shows somebody");
     let going = Going::begin(bench, &[])?;
     bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
@@ -434,9 +468,7 @@ fn shown(bench: &Bench<'_>) -> Result<()> {
         status.contains("\nlistening   ") && status.contains("; not told: none\n"),
         "{status}"
     );
-    for _ in 0..2 {
-        bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
-    }
+    exceed(bench)?;
     let now = listening(bench)?;
     let count = |key: &str| now["events"][key].as_u64();
     let lost = count("over_rate").context("no number")?;
@@ -498,6 +530,8 @@ fn alone(bench: &Bench<'_>) -> Result<()> {
         tried.is_ok() && told(bench).is_ok_and(|it| it.since(&before).count(Told::Lapsed) > 0)
     })?;
     ensure!(lapsed, "the lease does not end");
+    let left = kept(bench)?;
+    ensure!(left.contains("left by a process that was killed"), "{left}");
     let going = Going::begin(bench, &[])?;
     bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
     bench.gate().detach()?;

@@ -66,7 +66,7 @@ impl<'b> Place<'b> {
         let mut config = self.bench.config()?;
         config.databases = vec![self.database.clone()];
         let update = format!(
-            "\n[[geoip.update]]\ndatabase = \"{}\"\nurl = \"{url}\"\ntimeout = 1\nmax_mib = 1\n{keys}\n",
+            "\n[[geoip.update]]\ndatabase = \"{}\"\nurl = \"{url}\"\nmax_mib = 1\n{keys}\n",
             self.database.display()
         );
         Ok(fs::write(&self.config, format!("{config}{update}"))?)
