@@ -238,7 +238,9 @@ fn fetched(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     std::fs::write(&path, config)?;
     let update = || {
         let config = path.to_string_lossy();
-        bench.gate().output(&["geoip", "update", "--config", &config])
+        bench
+            .gate()
+            .output(&["geoip", "update", "--config", &config])
     };
     server.set("db", Reply::raw("HTTP/1.1 200 OK\r\n", Then::Stall));
     let stalled = update()?;
