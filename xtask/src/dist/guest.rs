@@ -65,10 +65,11 @@ rm -rf --one-file-system "$root"
 "#;
 
 /// What is in /trial of the guest, and its units.
-const FILES: [(&str, &str); 7] = [
+const FILES: [(&str, &str); 8] = [
     ("lab", include_str!("guest/lab.sh")),
     ("first", include_str!("guest/first.sh")),
     ("second", include_str!("guest/second.sh")),
+    ("mirror", include_str!("guest/mirror.sh")),
     ("gate.toml", CONFIG),
     ("trial.service", include_str!("guest/trial.service")),
     (

@@ -32,10 +32,11 @@ check installs_with_nothing_but_what_it_depends_on installs /trial/first.deb
 check is_the_version_that_was_built version "$first"
 check program_finds_its_libraries gate --version
 check nothing_is_enabled_by_an_installation nothing_enabled
-for unit in gate gate-restore gate-boot gate-boot-end; do
+for unit in gate gate-restore gate-boot gate-boot-end gate-geoip-update; do
     check "unit_${unit}_is_valid" sh -c "systemd-analyze verify --man=no /usr/lib/systemd/system/$unit.service 2>&1 | { ! grep -F $unit.service; }"
     check "unit_${unit}_is_confined" systemd-analyze security --offline=true --threshold=20 "/usr/lib/systemd/system/$unit.service"
 done
+check timer_of_databases_is_valid sh -c 'systemd-analyze verify --man=no /usr/lib/systemd/system/gate-geoip-update.timer 2>&1 | { ! grep -F gate-geoip; }'
 check group_of_readers_is_there getent group gate-readers
 check directory_of_the_configuration_is_there_and_empty sh -c '[ -z "$(ls -A /etc/gate)" ]'
 check state_is_private sh -c '[ "$(stat -c %a:%U /var/lib/gate)" = 700:root ]'
@@ -62,11 +63,14 @@ check stays_enabled_through_an_upgrade enabled gate.service
 check configuration_is_kept_by_an_upgrade cmp /trial/gate.toml /etc/gate/gate.toml
 check goes_back_to_the_version_before installs /trial/first.deb
 
+check administrator_enables_the_timer systemctl enable gate-geoip-update.timer
+
 check is_removed dpkg --remove gate
 check configuration_is_kept_by_a_removal cmp /trial/gate.toml /etc/gate/gate.toml
 check program_is_gone no test -e /usr/bin/gate
 check installs_again installs /trial/next.deb
 check is_enabled_as_it_was_before_the_removal enabled gate.service
+check timer_is_enabled_as_it_was_before_the_removal enabled gate-geoip-update.timer
 check is_purged dpkg --purge gate
 find / -xdev -not -path '/trial*' -not -path '/run/*' -not -path '/var/lib/dpkg/*' -not -path '/var/log/*' | sort > /trial/after
 # The group stays, and the backups of its files.

@@ -230,9 +230,9 @@ fn fetched(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
     let server = Server::new(bench.lab.router(), "127.0.0.1:0")?;
     let path = bench.lab.scratch().join("update.toml");
     let config = format!(
-        "{}\n[[geoip.update]]\ndatabase = {:?}\nurl = \"http://{}/db\"\ntimeout = 1\n",
+        "{}\n[[geoip.update]]\ndatabase = \"{}\"\nurl = \"http://{}/db\"\ntimeout = 1\n",
         Side::Refuse.config(bench)?,
-        Side::Refuse.database(&bench.lab),
+        Side::Refuse.database(&bench.lab).display(),
         server.address
     );
     std::fs::write(&path, config)?;

@@ -204,7 +204,7 @@ fn some_minutes(bench: &Bench<'_>, rounds: Range<u32>) -> Result<()> {
                 .lab
                 .connect(Who::Static, Who::OtherMail, Family::V6, 25)?;
         }
-        for _ in 0..1 + round % 5 {
+        for _ in 0..=round % 5 {
             bench
                 .lab
                 .connect(Who::Subscriber, Who::OtherMail, Family::V4, 25)?;

@@ -4,6 +4,7 @@ links
 check subscriber_reaches_the_relay up
 
 all_inactive() { [ "$(systemctl is-active gate gate-restore gate-boot | sort -u)" = inactive ]; }
+timer_disabled() { [ "$(systemctl is-enabled gate-geoip-update.timer)" = disabled ] && [ "$(systemctl is-active gate-geoip-update.timer)" = inactive ]; }
 all_disabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = disabled ]; }
 all_enabled() { [ "$(systemctl is-enabled gate gate-restore gate-boot | sort -u)" = enabled ]; }
 none_failed() { [ -z "$(systemctl --failed --plain --no-legend)" ]; }
@@ -11,6 +12,7 @@ active_and_closed() { active && closed; }
 
 check nothing_is_enabled_by_the_package all_disabled
 not_failed() { ! systemctl is-failed gate.service; }
+check timer_is_not_enabled_by_the_package timer_disabled
 check start_without_a_configuration systemctl start gate.service
 check start_without_a_configuration_is_no_failure not_failed
 check nothing_runs_without_a_configuration all_inactive
@@ -26,6 +28,47 @@ check starts_what_init_wrote systemctl start gate.service
 check status_has_nothing_against_what_init_wrote gate status
 check init_only_observes open $far
 check it_counts_what_would_be_refused sh -c "gate counters | awk '\$1 == \"sub0\" && \$2 == \"restrict\" && \$6 > 0 { found = 1 } END { exit !found }'"
+
+# A newer database, of a server on this machine: the same one, built some seconds later.
+database=$(ls /var/lib/GeoIP/*.mmdb) new=/run/trial-new.mmdb unit=gate-geoip-update.service
+cp "$database" $new
+at=$(grep --text --byte-offset --only-matching build_epoch $new | tail -1 | cut -d: -f1)
+# Behind the name: two octets that say how long the number is, and its four octets, the last of which is the lowest.
+printf '\377' | dd of=$new bs=1 seek=$((at + 16)) conv=notrunc status=none
+check database_of_the_server_is_another_one no cmp "$database" $new
+printf '[[geoip.update]]\ndatabase = "%s"\nurl = "http://127.0.0.1:8000/country.mmdb"\n' "$database" >> $written
+# Where it can write, tried by root's user in the same view of the machine.
+places='/ /etc/gate /var/lib /var/lib/gate /sys/fs/bpf /var/lib/GeoIP'
+mkdir -p /run/systemd/system/$unit.d
+printf '[Service]\nExecStartPost=/bin/sh -c "for it in %s; do mkdir $$it/it && rmdir $$it/it && echo writes to $$it.; done; :"\n' "$places" > /run/systemd/system/$unit.d/trial.conf
+systemctl daemon-reload
+check update_without_its_server_fails no systemctl start $unit
+told() { journalctl --no-pager --boot --unit=$unit | grep -F "$1"; }
+check it_says_why told 'no connection to this server'
+systemctl reset-failed $unit
+systemd-socket-activate --accept --inetd --listen=127.0.0.1:8000 /bin/bash /trial/mirror < /dev/null > /dev/null 2>&1 &
+mirror=$!
+listens() { ss --listening --numeric --tcp | grep -F 127.0.0.1:8000; }
+check server_of_databases_listens eventually listens
+check update_fetches systemctl start $unit
+check update_can_write_to_its_directory told 'writes to /var/lib/GeoIP.'
+for directory in ${places% *}; do
+    check "update_cannot_write_to_${directory//\//_}" no told "writes to $directory."
+done
+check it_is_the_one_of_the_server cmp "$database" $new
+generation() { gate status | grep -E "^generation +$1,"; }
+check daemon_takes_it_by_itself eventually generation 2
+check it_is_in_force sh -c "gate geoip info | grep 'in force   this, generation 2'"
+check update_fetches_nothing_twice systemctl start $unit
+check the_server_was_told_what_is_there grep fetched-nothing-new /run/trial-mirror
+check timer_starts systemctl start gate-geoip-update.timer
+soon() { [ "$(systemctl show --property=NextElapseUSecRealtime --value gate-geoip-update.timer)" ]; }
+check timer_knows_when soon
+systemctl stop gate-geoip-update.timer
+kill $mirror
+rm -r /run/systemd/system/$unit.d $new
+systemctl daemon-reload
+
 check it_enables systemctl enable gate.service
 check it_is_taken_back sh -c 'systemctl disable --now gate.service && systemctl stop gate-restore.service && gate detach'
 check nothing_is_enabled_again all_disabled
