@@ -348,7 +348,11 @@ fn seconds(headers: &HeaderMap) -> Option<u64> {
 
 #[cfg(test)]
 mod tests {
-    use std::{io::Write as _, net::TcpListener, thread};
+    use std::{
+        io::{Read as _, Write as _},
+        net::TcpListener,
+        thread,
+    };
 
     use super::*;
 
@@ -359,6 +363,8 @@ mod tests {
         let url = format!("http://{}/", listener.local_addr().unwrap());
         let trickle = thread::spawn(move || {
             let (mut stream, _) = listener.accept().unwrap();
+            // An answer to nothing is a mistake of its own.
+            assert!(stream.read(&mut [0; 4096]).unwrap() > 0);
             let mut part: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n";
             // Until the client is gone.
             while stream.write_all(part).is_ok() {
