@@ -182,13 +182,14 @@ fn reloads(bench: &Bench<'_>, arguments: &[&str]) -> Result<Change> {
     reload.change.context("it does not say what it changed")
 }
 
-/// `gate reload` is refused with these words, and with a hint where `hint` is.
+/// `gate reload` is refused with these words, in what is wrong or in what to do about it.
 fn refuses(bench: &Bench<'_>, arguments: &[&str], words: &str) -> Result<Reload> {
     let before = generation(bench)?;
     let (code, reload) = bench.gate().reload(arguments)?;
-    let reason = reload.reason.as_deref().unwrap_or_default();
+    let told = [&reload.reason, &reload.hint];
+    let told = told.into_iter().flatten().any(|it| it.contains(words));
     ensure!(
-        code == Some(2) && reload.outcome == "refused" && reason.contains(words),
+        code == Some(2) && reload.outcome == "refused" && told,
         "should be refused with `{words}`: {code:?}, {reload:?}"
     );
     ensure!(before == generation(bench)?, "another generation");
