@@ -1,0 +1,102 @@
+//! An interface that has the program, and another index than the generation in force knows it by: it was in another network namespace, and its index was
+//! given away meanwhile.
+
+use anyhow::{Result, ensure};
+use gate_tests::{gate::Daemon, interrupt, lab::Who};
+use libtest_mimic::Trial;
+use nix::net::if_::if_nametoindex;
+
+use super::{LIMIT, READ_ONLY, WRITABLE, apart, metrics, remount, until};
+use crate::{
+    bench::{Bench, Found},
+    interfaces::{HOME, home, move_home, restore_home},
+};
+
+pub(super) fn trials(found: &Found) -> Vec<Trial> {
+    vec![found.lab_trial(
+        "faults::an_interface_that_the_generation_does_not_know",
+        unknown,
+    )]
+}
+
+/// The daemon cannot pin anything, so that it makes no generation for the interface: everybody says that nothing is judged there. Once it can, it does.
+fn unknown(bench: &Bench<'_>) -> Result<()> {
+    let daemon = Daemon::start(apart(bench)?)?;
+    bench.in_force()?;
+    ensure!(unjudged(bench)? == 0, "nothing is unknown yet");
+    remount(&daemon, &READ_ONLY)?;
+    let index = move_and_return(bench)?;
+    let known = "generation 1 was made before it had its index";
+    let status = until(bench, "not open", |status| {
+        home(status) == Some("open") && status.problems.iter().any(|it| it.contains(known))
+    })?;
+    ensure!(status.state == "open", "{status:?}");
+    bench.open(Who::Subscriber, Who::OtherMail, 25)?;
+    let passed = unjudged(bench)?;
+    ensure!(passed > 0, "what passed is counted nowhere");
+    let of_home = format!("gate_interface_state{{interface=\"{HOME}\"");
+    let told = metrics(bench)?;
+    let open = told
+        .lines()
+        .any(|it| it.starts_with(&of_home) && it.ends_with("state=\"open\"} 1"));
+    let counted = format!("gate_packets_total{{verdict=\"passed\",reason=\"no_role\"}} {passed}\n");
+    ensure!(open && told.contains(&counted), "{told}");
+    let says = format!("{HOME}: has the index {index} now, which generation 1 does not know");
+    let said = interrupt::wait_until(LIMIT, || daemon.said().contains(&says))?;
+    ensure!(said, "the log should say `{says}`: {}", daemon.said());
+    ensure!(
+        daemon.said().matches(&says).count() == 1,
+        "{}",
+        daemon.said()
+    );
+    explained(bench)?;
+    // The others are judged as ever.
+    bench.refused(Who::Neighbour, Who::OtherMail, 25)?;
+    bench.open(Who::Static, Who::OtherMail, 25)?;
+    remount(&daemon, &WRITABLE)?;
+    until(bench, "not well", |status| status.state == "ok")?;
+    bench.in_force()?;
+    ensure!(unjudged(bench)? == passed, "something is still unknown");
+    Ok(())
+}
+
+/// Packets of interfaces that have no role.
+fn unjudged(bench: &Bench<'_>) -> Result<u64> {
+    Ok(bench.gate().counters()?.judged("passed", "no_role"))
+}
+
+/// Has another device take the index of the interface while that is away; which one it has then.
+fn move_and_return(bench: &Bench<'_>) -> Result<u32> {
+    let router = bench.lab.router();
+    let elsewhere = bench.lab.netns(Who::OtherMail)?;
+    let before = router.run(|| if_nametoindex(HOME))??;
+    move_home(router, elsewhere)?;
+    router.ip(&format!(
+        "link add taken0 index {before} type veth peer name taken1\n"
+    ))?;
+    move_home(elsewhere, router)?;
+    restore_home(bench)?;
+    let after = router.run(|| if_nametoindex(HOME))??;
+    ensure!(after != before, "it has the index {before} again");
+    Ok(after)
+}
+
+/// Who asks why a packet passes there is told that it is not judged.
+fn explained(bench: &Bench<'_>) -> Result<()> {
+    let from = bench
+        .lab
+        .address(Who::Subscriber, gate_tests::lab::Family::V4)?;
+    let to = bench
+        .lab
+        .address(Who::OtherMail, gate_tests::lab::Family::V4)?;
+    let (from, to) = (from.to_string(), to.to_string());
+    let arguments = ["explain", "--in", HOME, &from, &to];
+    let answer = bench.gate().output(&arguments)?;
+    ensure!(
+        answer.code() == Some(3)
+            && answer.stderr.contains("unjudged")
+            && answer.stderr.contains("hint:"),
+        "{answer:?}"
+    );
+    Ok(())
+}
