@@ -500,7 +500,7 @@ pub(super) static AWAY: Metric = Metric {
 pub(super) static CHORE_FAILURES: Metric = Metric {
     name: "gate_chore_failures_total",
     kind: Kind::Counter,
-    unit: "attempts",
+    unit: "failures",
     labels: &["chore"],
     bound: "6: one a chore",
     help: "How often the daemon could not do what it looks after all the time: the clock, bypasses, skb marks, old tags of flows, what a killed rehearsal or listener left.",

@@ -1,6 +1,7 @@
 //! What happens to a machine under a running daemon: bpffs goes away, somebody wants the interface, signals come by the thousand, the
 //! directory of the configuration is another one. The packet path does not notice, and the daemon says what is wrong.
 
+mod between;
 mod chores;
 mod unknown;
 
@@ -36,6 +37,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("faults::a_storm_of_sighups", storm),
         found.lab_trial("faults::another_directory_of_the_configuration", replaced),
     ];
+    trials.extend(between::trials(found));
     trials.extend(unknown::trials(found));
     trials.extend(chores::trials(found));
     trials
