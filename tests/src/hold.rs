@@ -1,6 +1,6 @@
 //! A process that waits at the moment when it makes a BPF link, for as long as whoever watches it needs to do something in between.
 //!
-//! A seccomp filter has the kernel tell of `bpf(BPF_LINK_CREATE)` instead of doing it (`SECCOMP_RET_USER_NOTIF`, see seccomp_unotify(2)). The watcher then
+//! A seccomp filter has the kernel tell of `bpf(BPF_LINK_CREATE)` instead of doing it (`SECCOMP_RET_USER_NOTIF`, see `seccomp_unotify(2)`). The watcher then
 //! has the kernel go on with the call as it is (`SECCOMP_USER_NOTIF_FLAG_CONTINUE`): nothing about it is changed but when it happens.
 
 use std::{
@@ -29,11 +29,7 @@ const SEND: libc::Ioctl = 0xc018_2101;
 /// which the lower half says it all on a little-endian machine.
 static FILTER: [libc::sock_filter; 6] = [
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 0, 0, 0),
-    #[expect(
-        clippy::cast_possible_truncation,
-        clippy::cast_sign_loss,
-        reason = "a small number"
-    )]
+    #[expect(clippy::cast_possible_truncation, reason = "a small number")]
     instruction(JUMP, libc::SYS_bpf as u32, 0, 3),
     instruction(libc::BPF_LD | libc::BPF_W | libc::BPF_ABS, 16, 0, 0),
     instruction(JUMP, LINK_CREATE, 0, 1),
@@ -116,13 +112,10 @@ pub fn watch(pid: u32, mut happens: impl FnMut(Attempt) -> Result<()>) -> Result
         // `prog_fd`, `target_ifindex`, `attach_type` of `union bpf_attr`
         let mut attributes = [0; 12];
         let read = memory.read_exact_at(&mut attributes, call.data.args[1]);
-        let number = |at: usize| {
-            let octets = [0, 1, 2, 3].map(|it| attributes[at + it]);
-            u32::from_ne_bytes(octets)
-        };
+        let [_, interface, attach_type] = bytemuck::cast::<[u8; 12], [u32; 3]>(attributes);
         let attempt = Attempt {
-            interface: number(4),
-            attach_type: number(8),
+            interface,
+            attach_type,
         };
         if outcome.is_ok() {
             outcome = read.map_err(Into::into).and_then(|()| happens(attempt));
@@ -131,7 +124,7 @@ pub fn watch(pid: u32, mut happens: impl FnMut(Attempt) -> Result<()>) -> Result
             id: call.id,
             val: 0,
             error: 0,
-            flags: libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE as u32,
+            flags: u32::try_from(libc::SECCOMP_USER_NOTIF_FLAG_CONTINUE)?,
         };
         // SAFETY: the kernel reads one such structure. Whoever was killed meanwhile waits for no answer.
         unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer) };

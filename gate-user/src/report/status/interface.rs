@@ -76,7 +76,15 @@ pub(super) struct Scene<'s> {
     pub(super) pins: &'s Pins,
 }
 
-pub(super) fn interface(
+impl Scene<'_> {
+    /// The interfaces of the configuration.
+    pub(super) fn interfaces(&self, problems: &mut Vec<String>) -> Vec<Interface> {
+        let named = self.manifest.interfaces.iter();
+        named.map(|it| interface(it, self, problems)).collect()
+    }
+}
+
+fn interface(
     named: &manifest::Interface,
     scene: &Scene<'_>,
     problems: &mut Vec<String>,

@@ -186,10 +186,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         links: &links,
         pins,
     };
-    let mut interfaces = Vec::new();
-    for it in &manifest.interfaces {
-        interfaces.push(interface::interface(it, &scene, &mut problems));
-    }
+    let interfaces = scene.interfaces(&mut problems);
     if !daemon.alive {
         problems.push(
             "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`"
