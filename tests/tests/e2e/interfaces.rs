@@ -424,7 +424,7 @@ fn overflow(bench: &Bench<'_>) -> Result<()> {
 
 /// How many messages about links the kernel threw away that the daemon had no room for, as the kernel says.
 fn dropped(daemon: &Daemon) -> Result<u64> {
-    /// NETLINK_ROUTE, and the group RTNLGRP_LINK.
+    /// `NETLINK_ROUTE`, and the group `RTNLGRP_LINK`.
     const LINKS: [&str; 2] = ["0", "00000001"];
     let process = format!("/proc/{}", daemon.id());
     let mut sockets = Vec::new();
