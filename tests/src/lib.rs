@@ -13,6 +13,7 @@
 //! | [`cpu`] | threads that stay on one processor |
 //! | [`exec`] | other programs: bounded in time, and out of the terminal's reach |
 //! | [`pin`] | what the kernel itself says about pinned BPF objects, and foreign ones to put in the way |
+//! | [`hold`] | a process that waits at the moment when it makes a BPF link |
 //! | [`test_run`] | programs in the kernel, run on frames of ours |
 //! | [`privilege`], [`residue`], [`interrupt`] | may this process make a lab, what is left of it, must it end now |
 //!
@@ -35,6 +36,7 @@ pub mod conformance;
 pub mod cpu;
 pub mod exec;
 pub mod gate;
+pub mod hold;
 pub mod interrupt;
 pub mod lab;
 pub mod mail;

@@ -46,6 +46,13 @@ impl Workspace {
         if self.target != sources::target_dir(&self.root) {
             command.env("CARGO_TARGET_DIR", &self.target);
         }
+        // Of this task's own crate, as `cargo run` says it: for the same reason.
+        for (name, _) in env::vars_os() {
+            let text = name.to_string_lossy();
+            if text.starts_with("CARGO_PKG_") || text.starts_with("CARGO_MANIFEST_") {
+                command.env_remove(&name);
+            }
+        }
         command
     }
 

@@ -133,7 +133,12 @@ pub(crate) fn end_locked(pins: &Pins, maps: &Maps) -> Result<Switched, Error> {
 /// pins.
 pub(crate) fn follow(pins: &Pins, maps: &Maps) -> Result<Found, Error> {
     let Some(found) = described(pins, maps.bypass_until()?) else {
-        return Ok(Found::default());
+        // Of one that ended, and whose note could not be removed.
+        let ended: Option<Bypass> = kernel::read_note(pins, Note::Bypass).ok().flatten();
+        if ended.is_some() {
+            kernel::remove_note(pins, Note::Bypass)?;
+        }
+        return Ok(Found { now: None, ended });
     };
     if found.until > Timestamp::now() {
         return Ok(Found {

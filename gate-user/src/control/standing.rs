@@ -33,6 +33,9 @@ pub struct Standing {
     /// What else it could not look after when it last tried, and why.
     #[serde(default)]
     pub undone: BTreeMap<Chore, String>,
+    /// How often each could not be looked after, of those that ever could not.
+    #[serde(default)]
+    pub chore_failures: BTreeMap<Chore, u64>,
     /// Where metrics cannot be asked for, and why.
     #[serde(default)]
     pub metrics: Vec<String>,

@@ -43,6 +43,18 @@ pub enum ExplainError {
         /// The device.
         interface: String,
     },
+    /// The program is on the device, and the generation does not know it.
+    #[error(
+        "{interface}: open, generation {generation} was made before it had its index {index}: every packet passes there, unjudged"
+    )]
+    Unknown {
+        /// The device.
+        interface: String,
+        /// Its index.
+        index: u32,
+        /// The generation in force.
+        generation: u32,
+    },
     /// The device is not here.
     #[error(
         "{interface}: the device that the gate is attached to is not in this network namespace"
@@ -84,7 +96,7 @@ impl ExplainError {
     pub const fn exit(&self) -> Exit {
         match self {
             Self::Families { .. } | Self::Where { .. } | Self::NoInterface { .. } => Exit::Usage,
-            Self::Open { .. } => Exit::Degraded,
+            Self::Open { .. } | Self::Unknown { .. } => Exit::Degraded,
             Self::OtherProgram { .. } => Exit::Conflict,
             Self::Elsewhere { .. } | Self::Disagree { .. } | Self::Packet(_) => Exit::Failed,
         }
@@ -103,6 +115,9 @@ impl ExplainError {
             Self::NoInterface { .. } => "`gate status` lists the interfaces and their roles",
             Self::Open { .. } => {
                 "`gate reload` attaches it again, or `gate run --config FILE` where no daemon runs; `gate status` shows all that is open"
+            }
+            Self::Unknown { .. } => {
+                "the daemon makes a generation for it, and its log says why it cannot; `gate run --config FILE` does where no daemon runs"
             }
             Self::Elsewhere { .. } => {
                 "run it in the daemon's network namespace, for example with `nsenter --net=/run/netns/NAME`; `gate status` says whether the \

@@ -23,7 +23,9 @@ mod words;
 use std::{fmt, net::IpAddr, path::Path};
 
 use gate_common::{
-    Addr, Answer, Answered, Country, Flow, Reason, Role, Verdict, answer,
+    Addr, Answer, Answered, Country, Flow, Reason, Role, Verdict,
+    abi::InterfaceKey,
+    answer,
     decide::{Decision, Now, Tables as _, decide},
     parse::parse,
 };
@@ -91,6 +93,14 @@ fn one(pins: &Pins, directory: &Path, question: &Question) -> Result<Explanation
     let interfaces = kernel::interfaces(directory)?;
     let arrival = arrival::choose(rules.view(), question)?;
     let index = index(pins, &arrival)?;
+    if !interfaces.contains_key(&InterfaceKey::port(index)) {
+        return Err(ExplainError::Unknown {
+            interface: arrival.device,
+            index,
+            generation: rules.view().manifest.number,
+        }
+        .into());
+    }
     let frame = syn(question.from, question.to, question.port, arrival.vlan)?;
 
     let live = Maps::open(pins, Access::Read)?;

@@ -96,6 +96,8 @@ events! {
     Interface = "interface", Info;
     /// The gate was taken off an interface that the configuration names no more.
     InterfaceDetached = "interface_detached", Notice;
+    /// The gate is on an interface that the generation in force does not know: nothing is judged on it until there is one that does.
+    InterfaceUnknown = "interface_unknown", Warning;
     /// Interfaces that come and go are not heard of, and looked at instead.
     InterfacesUnheard = "interfaces_unheard", Warning;
     /// A guard was overridden by `--force`.

@@ -15,6 +15,7 @@ use super::{
     web::{Document, Known},
 };
 use crate::{
+    chore::Chore,
     config::Metrics,
     control::Standing,
     error::Error,
@@ -147,6 +148,11 @@ fn reloads(standing: &Standing, out: &mut Families) {
     let blocked = log.is_some_and(|it| it.blocked_since.is_some());
     out.add(&table::LOG_BLOCKED, [], blocked);
     out.add(&table::LOG_LOST, [], log.map_or(0, |it| it.lost));
+    for chore in Chore::ALL {
+        let failures = standing.chore_failures.get(&chore);
+        let failures = failures.copied().unwrap_or_default();
+        out.add(&table::CHORE_FAILURES, [chore.name()], failures);
+    }
 }
 
 fn text(path: &Path) -> String {

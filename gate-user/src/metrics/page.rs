@@ -47,6 +47,7 @@ fn example(metric: &'static Metric) -> String {
             "answered" => "sent",
             "by" => "command",
             "cause" => "over_rate",
+            "chore" => "bypass",
             "class" => "domestic",
             "country" => "JP",
             "database" => "/var/lib/gate/country.mmdb",

@@ -497,8 +497,17 @@ pub(super) static AWAY: Metric = Metric {
     help: "Connections to the endpoint that were closed at once since the daemon started, because too many were open.",
 };
 
+pub(super) static CHORE_FAILURES: Metric = Metric {
+    name: "gate_chore_failures_total",
+    kind: Kind::Counter,
+    unit: "failures",
+    labels: &["chore"],
+    bound: "6: one a chore",
+    help: "How often the daemon could not do what it looks after all the time: the clock, bypasses, skb marks, old tags of flows, what a killed rehearsal or listener left.",
+};
+
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 55] = [
+pub static METRICS: [&Metric; 56] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -548,6 +557,7 @@ pub static METRICS: [&Metric; 55] = [
     &LAST_GOOD_AT,
     &LOG_BLOCKED,
     &LOG_LOST,
+    &CHORE_FAILURES,
     &RUNS,
     &RUN_SECONDS,
     &BUILD,

@@ -38,7 +38,7 @@ use self::{
     ready::{Before, Read, Ready},
 };
 use crate::{
-    attach::{self, Tolerance},
+    attach::{self, Target, Targets, Tolerance},
     change::{self, Change},
     control::{self, ControlError, Endpoint},
     error::Error,
@@ -425,11 +425,29 @@ impl Running {
 
     /// Whether interfaces came, went, or lost the program since the generation in force was made.
     pub fn is_unsettled(&self) -> Result<bool, Error> {
-        let wanted = recall::wanted(&self.manifest);
-        let targets = attach::targets(&wanted, &list_devices()?, &self.pins, Tolerance::Blocked)?;
+        let targets = self.targets()?;
         Ok(targets.indices() != self.indices
             || targets.blocked != self.blocked
             || !targets.settled(&self.pins)?)
+    }
+
+    /// The interfaces that the program is on, and that the generation in force does not know by the index that they have now: nothing is judged on them.
+    pub fn unknown(&self) -> Result<Vec<Target>, Error> {
+        let mut linked = self.targets()?.found;
+        linked.retain(|it| it.linked() && self.indices.get(it.name()) != Some(&it.index()));
+        Ok(linked)
+    }
+
+    /// What is to be done on the interfaces that there are now.
+    fn targets(&self) -> Result<Targets, Error> {
+        let wanted = recall::wanted(&self.manifest);
+        let devices = list_devices()?;
+        Ok(attach::targets(
+            &wanted,
+            &devices,
+            &self.pins,
+            Tolerance::Blocked,
+        )?)
     }
 
     /// The configuration in force, for a reload of the data alone.

@@ -1,13 +1,17 @@
 //! What happens to a machine under a running daemon: bpffs goes away, somebody wants the interface, signals come by the thousand, the
 //! directory of the configuration is another one. The packet path does not notice, and the daemon says what is wrong.
 
+mod between;
+mod chores;
+mod unknown;
+
 use std::{
     fs,
     os::unix::{fs::symlink, process::CommandExt as _},
     process::Command,
 };
 
-use anyhow::{Result, ensure};
+use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
     gate::{Daemon, Status},
@@ -25,14 +29,18 @@ use nix::{
 use crate::bench::{Bench, Found};
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
-    vec![
+    let mut trials = vec![
         found.lab_trial("faults::bpffs_goes_away", unmounted),
         found.lab_trial("faults::bpffs_becomes_read_only", read_only),
         found.lab_trial("faults::a_start_on_a_read_only_bpffs", start_read_only),
         found.lab_trial("faults::nobody_takes_the_interface", xdp_off),
         found.lab_trial("faults::a_storm_of_sighups", storm),
         found.lab_trial("faults::another_directory_of_the_configuration", replaced),
-    ]
+    ];
+    trials.extend(between::trials(found));
+    trials.extend(unknown::trials(found));
+    trials.extend(chores::trials(found));
+    trials
 }
 
 /// The longest that anything here may take.
@@ -64,6 +72,31 @@ fn remount(daemon: &Daemon, arguments: &[&str]) -> Result<()> {
     let mut nsenter = Command::new("nsenter");
     nsenter.args(["--mount", "--target", &daemon.id().to_string(), "--"]);
     exec::tool(nsenter.args(arguments), "").map(drop)
+}
+
+/// Mounts it so that it can be written again.
+const WRITABLE: [&str; 4] = ["mount", "-o", "remount,bind,rw", BPFFS];
+
+/// Waits until `gate status` is as `right` has it.
+fn until(bench: &Bench<'_>, what: &str, right: impl Fn(&Status) -> bool) -> Result<Status> {
+    let mut last = None;
+    let came = interrupt::wait_until(LIMIT, || {
+        let asked = bench.gate().status();
+        let came = matches!(&asked, Ok((_, status)) if right(status));
+        last = Some(asked);
+        came
+    })?;
+    let (_, status) = last.context("nobody asked")??;
+    ensure!(came, "{what}, for {LIMIT:?}: {status:?}");
+    Ok(status)
+}
+
+/// What the daemon tells monitoring systems.
+fn metrics(bench: &Bench<'_>) -> Result<String> {
+    let mut curl = Command::new("curl");
+    curl.args(["-s", "http://127.0.0.1:25587/metrics"]);
+    bench.lab.router().contain(&mut curl);
+    exec::tool(&mut curl, "")
 }
 
 /// A reload that this daemon cannot do, after which all is as before.
@@ -109,7 +142,7 @@ fn read_only(bench: &Bench<'_>) -> Result<()> {
     remount(&daemon, &READ_ONLY)?;
     fails(bench, &mut daemon, "Read-only file system")?;
     // Nothing is left of what it tried, once it may again.
-    remount(&daemon, &["mount", "-o", "remount,bind,rw", BPFFS])?;
+    remount(&daemon, &WRITABLE)?;
     let (code, reload) = bench.gate().reload(&[])?;
     ensure!(code == Some(0) && reload.outcome == "loaded", "{reload:?}");
     bench.open(Who::Subscriber, Who::OtherMail, 25)?;

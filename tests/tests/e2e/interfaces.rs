@@ -1,8 +1,8 @@
 //! Interfaces that come, go, change their names or move, while the daemon runs: it follows without being told, and opens nothing.
 
-use std::{fs, os::fd::OwnedFd, time::Duration};
+use std::{fs, os::fd::OwnedFd, path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use gate_common::abi::ABI_VERSION;
 use gate_tests::{
     gate::{Daemon, Status},
@@ -43,7 +43,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 /// How long the daemon may take.
 const SOON: Duration = Duration::from_secs(20);
 /// The interface of the subscriber.
-const HOME: &str = "acc-home";
+pub(crate) const HOME: &str = "acc-home";
 
 /// Waits until `gate status` is as `right` has it.
 fn until(bench: &Bench<'_>, what: &str, right: impl Fn(&Status) -> bool) -> Result<Status> {
@@ -69,7 +69,7 @@ fn is_well(bench: &Bench<'_>) -> Result<Status> {
 }
 
 /// What `status` says of the subscriber's interface.
-fn home(status: &Status) -> Option<&str> {
+pub(crate) fn home(status: &Status) -> Option<&str> {
     let mut interfaces = status.interfaces.iter();
     Some(interfaces.find(|it| it.name == HOME)?.state.as_str())
 }
@@ -292,12 +292,12 @@ fn moved(bench: &Bench<'_>) -> Result<()> {
     bench.in_force()
 }
 
-fn move_home(from: &NetNs, to: &NetNs) -> Result<()> {
+pub(crate) fn move_home(from: &NetNs, to: &NetNs) -> Result<()> {
     from.ip(&format!("link set {HOME} netns {}\n", to.name()))
 }
 
 /// What a device loses on its way between namespaces.
-fn restore_home(bench: &Bench<'_>) -> Result<()> {
+pub(crate) fn restore_home(bench: &Bench<'_>) -> Result<()> {
     let [v4, v6] = Family::ALL.map(|family| bench.lab.address(Who::Subscriber, family));
     let (v4, v6) = (v4?, v6?);
     bench.lab.router().ip(&format!(
@@ -413,8 +413,34 @@ fn overflow(bench: &Bench<'_>) -> Result<()> {
             .map(|number| format!("link add many{number} type veth peer name more{number}\n"));
         bench.lab.router().ip(&many.collect::<String>())?;
         bench.lab.unplug(Who::Subscriber)?;
-        bench.lab.plug(Who::Subscriber)
+        bench.lab.plug(Who::Subscriber)?;
+        let dropped = dropped(&daemon)?;
+        ensure!(dropped > 0, "the kernel had room for all of it");
+        Ok(())
     })?;
     is_well(bench)?;
     bench.in_force()
+}
+
+/// How many messages about links the kernel threw away that the daemon had no room for, as the kernel says.
+fn dropped(daemon: &Daemon) -> Result<u64> {
+    /// `NETLINK_ROUTE`, and the group `RTNLGRP_LINK`.
+    const LINKS: [&str; 2] = ["0", "00000001"];
+    let process = format!("/proc/{}", daemon.id());
+    let mut sockets = Vec::new();
+    for entry in fs::read_dir(format!("{process}/fd"))? {
+        sockets.push(fs::read_link(entry?.path())?);
+    }
+    let table = fs::read_to_string(format!("{process}/net/netlink"))?;
+    for line in table.lines().skip(1) {
+        let columns: Vec<&str> = line.split_ascii_whitespace().collect();
+        let [_, protocol, _, groups, _, _, _, _, drops, inode] = columns[..] else {
+            bail!("not as proc(5) has it: {line}");
+        };
+        let socket = PathBuf::from(format!("socket:[{inode}]"));
+        if [protocol, groups] == LINKS && sockets.contains(&socket) {
+            return Ok(drops.parse()?);
+        }
+    }
+    bail!("the daemon does not listen: {table}")
 }

@@ -319,8 +319,12 @@ async fn wait(
                 if let Some(found) = chore(desk, Chore::Bypass, upkeep.follow_bypass()) {
                     say::bypass(&found);
                 }
-                say::rehearsal(upkeep.follow_rehearsal(), &mut uncleared);
-                say::listener(upkeep.follow_events(), &mut unheard);
+                let cleared = upkeep.follow_rehearsal();
+                note(desk, Chore::Rehearsal, &cleared);
+                say::rehearsal(cleared, &mut uncleared);
+                let cleared = upkeep.follow_events();
+                note(desk, Chore::Listener, &cleared);
+                say::listener(cleared, &mut unheard);
             }
             _ = marks.tick() => {
                 if let Some(Some(finding)) = chore(desk, Chore::Marks, upkeep.follow_marks(&mut marking)) {
@@ -348,11 +352,17 @@ async fn wait(
 
 /// What came of something that the daemon looks after; nothing if it failed, which ends nothing: it is tried again.
 fn chore<T>(desk: &Desk, chore: Chore, result: Result<T, Error>) -> Option<T> {
-    let failure = result.as_ref().err().map(ToString::to_string);
-    if desk.note_chore(chore, failure.as_deref()) {
+    if note(desk, chore, &result) {
+        let failure = result.as_ref().err().map(ToString::to_string);
         say::chore(chore, failure.as_deref());
     }
     result.ok()
+}
+
+/// Notes what came of it; whether that is another word than the last one.
+fn note<T>(desk: &Desk, chore: Chore, result: &Result<T, Error>) -> bool {
+    let failure = result.as_ref().err().map(ToString::to_string);
+    desk.note_chore(chore, failure.as_deref())
 }
 
 /// Tells the service manager what it had no room for, and that the daemon lives, as often as its watchdog wants to hear it.

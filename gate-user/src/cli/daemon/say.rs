@@ -9,6 +9,7 @@ use std::{
 use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
+    attach::Target,
     bypass::{Bypass, Found, Switched},
     chore::Chore,
     control::{Attempt, By, Cause, Outcome, Standing},
@@ -255,6 +256,18 @@ pub(super) fn chore(chore: Chore, failure: Option<&str>) {
         }
         None => words(Event::ChoreDone, chore.done_again()),
     }
+}
+
+/// The gate is on an interface that the generation in force does not know.
+pub(super) fn unknown(interface: &Target, generation: u32) {
+    let (name, index) = (interface.name(), interface.index());
+    let message = format!(
+        "{name}: has the index {index} now, which generation {generation} does not know: packets pass there unjudged, as `no_role`, until there is one that does"
+    );
+    let unknown = Entry::new(Event::InterfaceUnknown, message);
+    log(unknown
+        .text(Field::Interface, name)
+        .number(Field::Generation, generation));
 }
 
 /// A change of generations begins.

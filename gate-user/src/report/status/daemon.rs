@@ -122,6 +122,7 @@ impl Daemon {
             swept_at,
             unswept,
             undone,
+            chore_failures: _,
             metrics,
             log,
             last_good,

@@ -1,13 +1,17 @@
 //! An interface of the configuration, as `gate status` sees it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
+use gate_common::{
+    Reason,
+    abi::{self, InterfaceKey},
+};
 use serde::Serialize;
 
 use crate::{
     attach::{self, Hook, Placed},
     config::Missing,
-    generation::manifest,
+    generation::{Manifest, manifest},
     pins::Pins,
     sys::{Device, XdpMode},
 };
@@ -62,14 +66,36 @@ impl Link {
     }
 }
 
-pub(super) fn interface(
+/// What the generation in force is made of, and where it is.
+pub(super) struct Scene<'s> {
+    pub(super) manifest: &'s Manifest,
+    /// What the program looks interfaces up in.
+    pub(super) known: &'s HashMap<InterfaceKey, abi::Interface>,
+    pub(super) devices: &'s [Device],
+    pub(super) links: &'s BTreeMap<String, Placed<'s>>,
+    pub(super) pins: &'s Pins,
+}
+
+impl Scene<'_> {
+    /// The interfaces of the configuration.
+    pub(super) fn interfaces(&self, problems: &mut Vec<String>) -> Vec<Interface> {
+        let named = self.manifest.interfaces.iter();
+        named.map(|it| interface(it, self, problems)).collect()
+    }
+}
+
+fn interface(
     named: &manifest::Interface,
-    marked: &[String],
-    devices: &[Device],
-    links: &BTreeMap<String, Placed<'_>>,
-    pins: &Pins,
+    scene: &Scene<'_>,
     problems: &mut Vec<String>,
 ) -> Interface {
+    let Scene {
+        manifest,
+        known,
+        devices,
+        links,
+        pins,
+    } = *scene;
     let name = &named.name;
     let link = links.get(name);
     // The device that the link is on, which may have been renamed; else the one that has the name.
@@ -77,8 +103,14 @@ pub(super) fn interface(
     let device = linked.or_else(|| devices.iter().find(|device| device.name == *name));
     let is_blind =
         |device: &Device| device.is_bond && device.xdp.is_some_and(|it| it.mode == XdpMode::Native);
+    let is_known = |device: &Device| {
+        known
+            .iter()
+            .any(|(key, it)| key.index == device.index && it.counter == named.counter)
+    };
+    let unknown = linked.filter(|it| !is_known(it));
     let judging = linked
-        .filter(|it| !is_blind(it))
+        .filter(|it| !is_blind(it) && is_known(it))
         .and_then(|device| device.xdp);
     let state = match (device, judging) {
         (None, _) => Link::Missing,
@@ -90,6 +122,12 @@ pub(super) fn interface(
         (Link::Open, Some(device)) if is_blind(device) => Some(format!(
             "{name}: open, nothing is judged on it: it is a bond with a program in native mode, which sees each frame as one of the port that it came by; \
              `gate run` puts it on generic; for native mode, name its ports under [[interface]]"
+        )),
+        (Link::Open, Some(Device { index, .. })) if unknown.is_some() => Some(format!(
+            "{name}: open, nothing is judged on it: the program is on it, but generation {} was made before it had its index {index} here, and packets are \
+             counted as `passed {}`; the daemon makes a generation for it, and its log says why it cannot; `gate run` where none runs",
+            manifest.number,
+            Reason::NoRole.name()
         )),
         (Link::Open, Some(Device { xdp: Some(xdp), .. })) => Some(format!(
             "{name}: open, nothing is judged on it: another XDP program (id {}) is attached; once that is gone the gate gets on it",
@@ -106,7 +144,7 @@ pub(super) fn interface(
     };
     // Once a device, whatever its VLANs are.
     problems.extend(problem.filter(|it| !problems.contains(it)));
-    let mark = marked.contains(name).then(|| {
+    let mark = manifest.marked.contains(name).then(|| {
         let hook = device.and_then(|device| attach::marked(device.index, pins));
         hook.map_or(UNMARKED, Hook::name)
     });

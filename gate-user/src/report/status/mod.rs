@@ -7,14 +7,20 @@ mod readers;
 mod text;
 mod wayback;
 
-use std::{collections::BTreeMap, path::PathBuf};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+};
 
 use gate_common::abi::ABI_VERSION;
 use jiff::Timestamp;
 use serde::Serialize;
 
 pub(crate) use self::interface::Link;
-use self::{daemon::Daemon, interface::Interface};
+use self::{
+    daemon::Daemon,
+    interface::{Interface, Scene},
+};
 use super::observed::{Observed, observed};
 use crate::{
     attach::{self, AttachError, Uncounted},
@@ -164,25 +170,26 @@ pub fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
 
 fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status, Error> {
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
-    let manifest = match view::with_current(pins, |directory| Ok(kernel::manifest(directory)?)) {
-        Ok(manifest) => manifest,
+    let read = |directory: &Path| {
+        let manifest = kernel::manifest(directory)?;
+        Ok((manifest, kernel::interfaces(directory)?))
+    };
+    let (manifest, known) = match view::with_current(pins, read) {
+        Ok(read) => read,
         Err(error) if is_unknown(&error) => {
             return without_manifest(daemon, problems, pins, &devices);
         }
         Err(error) => return Err(error),
     };
     let links = attach::placed(&devices, pins)?;
-    let mut interfaces = Vec::new();
-    for it in &manifest.interfaces {
-        interfaces.push(interface::interface(
-            it,
-            &manifest.marked,
-            &devices,
-            &links,
-            pins,
-            &mut problems,
-        ));
-    }
+    let scene = Scene {
+        manifest: &manifest,
+        known: &known,
+        devices: &devices,
+        links: &links,
+        pins,
+    };
+    let interfaces = scene.interfaces(&mut problems);
     if !daemon.alive {
         problems.push(
             "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`"

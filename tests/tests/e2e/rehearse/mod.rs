@@ -45,11 +45,11 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 const LIMIT: Duration = Duration::from_mins(1);
 
 /// A `gate rehearse` that goes on.
-struct Going(Child);
+pub(crate) struct Going(pub(crate) Child);
 
 impl Going {
     /// Starts one, and waits until `gate status` shows it.
-    fn begin(bench: &Bench<'_>, config: &Config) -> Result<Self> {
+    pub(crate) fn begin(bench: &Bench<'_>, config: &Config) -> Result<Self> {
         let path = config.write(&bench.lab, "new.toml")?;
         let path = path.to_str().context("a path that is no text")?;
         let arguments = [
@@ -74,12 +74,12 @@ impl Going {
     }
 
     /// Ends it with Ctrl-C; what it says.
-    fn end(self) -> Result<Rehearsal> {
+    pub(crate) fn end(self) -> Result<Rehearsal> {
         self.signal(Signal::SIGINT)?;
         self.report()
     }
 
-    fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.0.id())?);
         Ok(kill(pid, signal)?)
     }

@@ -3,6 +3,7 @@
 use std::{
     collections::BTreeSet,
     fs,
+    io::{self, Write as _},
     os::unix::process::CommandExt as _,
     path::{Path, PathBuf},
     process::Command,
@@ -35,9 +36,16 @@ fn place() -> Option<(&'static Path, [&'static str; 2])> {
     })
 }
 
-/// The trial, ignored on a machine without control groups of memory.
+/// The trial, ignored on a machine without control groups of memory, which is said.
 pub(super) fn ignored_without(trial: Trial) -> Trial {
     if place().is_none() {
+        let places = PLACES.map(|(place, _)| place).join(", ");
+        // Where standard error is closed there is nobody to tell.
+        let _ = writeln!(
+            io::stderr(),
+            "{} is ignored: there is no control group with the controller `memory`, of version 1 or 2 ({places})",
+            trial.name()
+        );
         trial.with_ignored_flag(true)
     } else {
         trial

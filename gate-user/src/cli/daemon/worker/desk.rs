@@ -131,7 +131,10 @@ impl Desk {
     pub(in super::super) fn note_chore(&self, chore: Chore, failure: Option<&str>) -> bool {
         let mut standing = locked(&self.standing);
         let before = match failure {
-            Some(failure) => standing.undone.insert(chore, failure.to_owned()),
+            Some(failure) => {
+                *standing.chore_failures.entry(chore).or_default() += 1;
+                standing.undone.insert(chore, failure.to_owned())
+            }
             None => standing.undone.remove(&chore),
         };
         before.as_deref() != failure

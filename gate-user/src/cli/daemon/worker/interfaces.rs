@@ -3,6 +3,7 @@
 use std::{sync::atomic::Ordering, time::Instant};
 
 use gate_user::{
+    Error,
     control::{By, Outcome},
     run::Means,
 };
@@ -13,7 +14,8 @@ impl Worker {
     /// Puts the gate back on interfaces that came back, or were made anew.
     pub(super) fn look_at_interfaces(&mut self) {
         self.wanted.store(false, Ordering::Release);
-        match self.running.is_unsettled() {
+        let unsettled = self.running.is_unsettled();
+        match unsettled.and_then(|it| self.say_unknown(it).map(|()| it)) {
             Ok(unsettled) => {
                 self.trouble = None;
                 if !unsettled {
@@ -31,6 +33,21 @@ impl Worker {
                 self.trouble = Some(trouble);
             }
         }
+    }
+
+    /// Says once on which interfaces the program is to no effect.
+    fn say_unknown(&mut self, unsettled: bool) -> Result<(), Error> {
+        let unknown = if unsettled {
+            self.running.unknown()?
+        } else {
+            Vec::new()
+        };
+        let generation = self.running.manifest().number;
+        for interface in unknown.iter().filter(|it| !self.unknown.contains(it)) {
+            say::unknown(interface, generation);
+        }
+        self.unknown = unknown;
+        Ok(())
     }
 
     /// Makes a generation for the interfaces that there are now.

@@ -22,6 +22,7 @@ use anyhow::Context as _;
 use gate_user::packet_log::PacketLog;
 use gate_user::{
     Error, Exit,
+    attach::Target,
     change::Change,
     control::{Attempt, By, Outcome, Standing},
     file,
@@ -94,6 +95,8 @@ pub(super) struct Worker {
     unsettled: BackOff,
     /// That of files that a start did not read.
     unread: BackOff,
+    /// The interfaces that the generation in force does not know, as they were told.
+    unknown: Vec<Target>,
     /// Why interfaces cannot be looked at, as it was told.
     trouble: Option<String>,
     /// Whether a look at the interfaces waits for its turn.
@@ -145,6 +148,7 @@ impl Worker {
             overdue: BackOff::default(),
             unsettled: BackOff::up_to(UNSETTLED),
             unread: BackOff::default(),
+            unknown: Vec::new(),
             trouble: None,
             wanted,
             hung_up,
