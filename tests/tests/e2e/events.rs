@@ -103,10 +103,11 @@ impl Going {
 
     /// Waits for its end.
     fn heard(mut self) -> Result<(Option<i32>, Heard)> {
+        let ended = exec::wait(&mut self.0, LIMIT)?;
+        let code = ended.context("it does not end")?.code();
         let mut error = String::new();
         let mut stderr = self.0.stderr.take().context("no error output")?;
         stderr.read_to_string(&mut error)?;
-        let code = self.0.wait()?.code();
         Ok((code, Heard::parse(&fs::read_to_string(&self.1)?, error)?))
     }
 }
