@@ -284,3 +284,6 @@ pub(super) fn sync(directory: &Path) -> Result<(), LastGoodError> {
         .and_then(|it| it.sync_all())
         .map_err(LastGoodError::io("write", directory))
 }
+
+#[cfg(test)]
+mod tests;
