@@ -10,6 +10,7 @@ use ipnet::IpNet;
 
 /// What is shown, and what is left out.
 #[derive(Debug, clap::Args)]
+#[group(id = "filter")]
 pub(super) struct Arguments {
     /// Only what is of this pool
     #[arg(long, value_name = "NAME")]

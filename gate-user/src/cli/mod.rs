@@ -473,3 +473,16 @@ fn show(report: &impl Report, format: Format) -> anyhow::Result<Exit> {
         result => result.map(|()| Exit::Ok).context("cannot write the result"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::Cli;
+
+    /// What clap finds of a definition only where it is built as a whole, as for the manual pages.
+    #[test]
+    fn the_definition_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+}
