@@ -307,13 +307,12 @@ fn table(state: &mut State) -> Result<()> {
     let rows = rows::by_configuration().into_iter();
     let rows: Vec<Row> = rows.map(|(_, row)| row).collect();
     let (mut events, mut untold) = (0, 0);
+    // One for all rows: each would wait for several grace periods.
+    let mut ring = state.device.gate.maps.listen(ALL, LONG)?;
     for row in &rows {
         state.prepare(row)?;
-        let mut listener = Listener::new(state, ALL, LONG)?;
         state.device.run(&row.frame)?;
-        let heard: Vec<String> = listener
-            .heard()
-            .iter()
+        let heard: Vec<String> = std::iter::from_fn(|| ring.take())
             .map(|event| {
                 let verdict = gate_common::Verdict::from_number(event.verdict);
                 let reason = gate_common::Reason::all().find(|it| it.number() == event.reason);
@@ -347,7 +346,7 @@ fn table(state: &mut State) -> Result<()> {
         "{events} of {} rows, and {untold}: this shows nothing",
         rows.len()
     );
-    Ok(())
+    Ok(state.device.gate.maps.end_listening(&ring)?)
 }
 
 fn lease(state: &mut State) -> Result<()> {
