@@ -38,7 +38,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
 }
 
 /// `gate top` and its terminal.
-struct Screen {
+pub(crate) struct Screen {
     child: Child,
     keys: File,
     parser: Arc<Mutex<vt100::Parser>>,
@@ -46,7 +46,7 @@ struct Screen {
 }
 
 impl Screen {
-    fn open(bench: &Bench<'_>, rows: u16, columns: u16) -> Result<Self> {
+    pub(crate) fn open(bench: &Bench<'_>, rows: u16, columns: u16) -> Result<Self> {
         let pair = openpty(Some(&winsize(rows, columns)), None)?;
         let mut command = bench.gate().command(&["top", "--interval", "1s"]);
         command.env("TERM", "xterm-256color");
@@ -72,7 +72,7 @@ impl Screen {
         })
     }
 
-    fn press(&mut self, keys: &str) -> Result<()> {
+    pub(crate) fn press(&mut self, keys: &str) -> Result<()> {
         Ok(self.keys.write_all(keys.as_bytes())?)
     }
 
@@ -89,7 +89,7 @@ impl Screen {
     }
 
     /// Waits until the screen is as `wanted`, and returns it.
-    fn shows(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<String> {
+    pub(crate) fn shows(&self, what: &str, wanted: impl Fn(&str) -> bool) -> Result<String> {
         let shown = interrupt::wait_until(PATIENCE, || wanted(&self.text()))?;
         let text = self.text();
         ensure!(shown, "the screen does not show {what}:\n{text}");
@@ -97,7 +97,7 @@ impl Screen {
     }
 
     /// Waits for its end, with exit code 0 and a terminal as it was.
-    fn ended(mut self) -> Result<()> {
+    pub(crate) fn ended(mut self) -> Result<()> {
         let status = exec::wait(&mut self.child, PATIENCE)?.context("it does not end")?;
         if let Some(reader) = self.reader.take() {
             reader.join().ok().context("the reader panicked")?;
@@ -192,7 +192,7 @@ fn rate_of_refused(screen: &str) -> Option<f64> {
 }
 
 /// The five numbers behind a name, in the line that begins with it.
-fn row(screen: &str, name: &str) -> Option<Vec<String>> {
+pub(crate) fn row(screen: &str, name: &str) -> Option<Vec<String>> {
     screen.lines().find_map(|line| {
         let rest = line.strip_prefix(name)?;
         let cells: Vec<String> = rest.split_whitespace().map(str::to_owned).collect();

@@ -18,6 +18,7 @@ use nix::sys::signal::Signal;
 use super::{
     ACCESS, Account, LIMIT, Scene, Side,
     jail::{self, Jail},
+    looks::looked_at,
     sides,
     torrent::{self, MEET, Rate, Torrent},
 };
@@ -49,6 +50,7 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
         trial("exemptions_of_others", exempted),
         trial("a_reload_that_is_refused", refused),
         trial("a_database_that_is_fetched_and_taken", fetched),
+        trial("everybody_looks", looked_at),
         trial("another_interface_goes_down_and_up", bounced),
         trial("interfaces_that_come_and_go", come_and_go),
         trial("a_daemon_out_of_memory", starved),

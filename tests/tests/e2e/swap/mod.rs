@@ -7,6 +7,7 @@
 mod account;
 mod gaps;
 mod jail;
+mod looks;
 mod migration;
 mod sides;
 mod steps;
