@@ -186,6 +186,41 @@ kept() { find /var/lib/gate -type f | grep .; }
 check last_good_is_kept kept
 check no_unit_failed none_failed
 
+# A clock that jumps. Whatever else goes by it has time off.
+systemctl stop '*.timer'
+year=31536000 hour=3600
+jump() { date --set "@$(($(date +%s) + $1))"; }
+judged() { gate counters --by all --format csv | awk -F, '$4 == "all" { sum += $12 } END { print sum }'; }
+more() { [ "$(judged)" -gt "$before" ]; }
+knows_the_source() { gate counters --prefix 100.64.0.2/32 --format csv | grep -F ,100.64.0.2/32,; }
+bypassed() { gate status | grep '^state  *bypassed'; }
+told() { journalctl --no-pager --boot --unit=gate.service GATE_EVENT="$1" | grep .; }
+pid=$(main_pid)
+before=$(judged)
+check exempts gate exempt add 100.64.0.2/32 --until 1h --ticket NOC-4711
+check exempted_is_open open $far
+check clock_jumps_a_year jump $year
+check deadline_comes_with_the_clock eventually closed
+check journal_tells_of_the_clock eventually told clock_set
+check a_source_is_no_older_for_it knows_the_source
+check counters_only_grow more
+before=$(judged)
+check clock_jumps_back jump -$year
+check deadline_goes_back_with_the_clock eventually open $far
+check a_source_is_no_younger_for_it knows_the_source
+check counters_grow_on more
+check exempts_no_more gate exempt del 100.64.0.2/32
+check closed_without_the_exemption closed
+check bypasses gate bypass --for 30m --reason trial
+check bypassed_is_open open $far
+check clock_jumps_an_hour jump $hour
+check bypass_is_over_by_the_clock eventually no bypassed
+check journal_tells_of_the_end eventually told bypass_over
+check clock_jumps_back_again jump -$hour
+check a_bypass_that_is_over_stays_so no bypassed
+check closed_after_all_jumps closed
+check no_jump_ends_the_daemon test "$(main_pid)" = "$pid"
+
 # What a disk would keep for the next boot.
 systemctl enable trial-links.service trial-network.service
 stty -F /dev/ttyS1 raw
