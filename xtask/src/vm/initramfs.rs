@@ -126,7 +126,8 @@ done
 # The interface with a hardware address.
 interface() {{
     for link in /sys/class/net/*; do
-        [ \"$(cat \"$link/address\")\" != \"$1\" ] || basename \"$link\"
+        # Of the files there, bonding_masters is no device.
+        [ ! -d \"$link\" ] || [ \"$(cat \"$link/address\")\" != \"$1\" ] || basename \"$link\"
     done
 }}
 code=0
