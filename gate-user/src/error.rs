@@ -339,8 +339,8 @@ impl Error {
             }
             Self::Privilege { .. } => Some("run it as root, for example with sudo".to_owned()),
             Self::NoWayBack { .. } => Some(
-                "put the configuration or the data from before in place, then `gate reload`, before which what waits for a confirmation wants \
-                 `gate reload --confirmed`; the next change keeps a way back"
+                "put the configuration or the data from before in place, then `gate reload`, which keeps a way back; what waits for a confirmation \
+                 wants `gate reload --confirmed` first"
                     .to_owned(),
             ),
             Self::Unconfirmed { .. } => Some(

@@ -46,7 +46,7 @@ use crate::{
     kernel::{self, Action, Buckets, Gate, Look, Maps},
     object::OBJECT,
     pins::Pins,
-    privilege,
+    privilege, run,
     sys::{Access, XdpLink, devices, linked_program_tag},
     view::{self, View},
 };
@@ -135,6 +135,7 @@ fn one(pins: &Pins, directory: &Path, question: &Question) -> Result<Explanation
         .into());
     };
     let asked = Asked {
+        confirm_until: run::pending(pins, &rules.view().manifest)?,
         question,
         arrival: &arrival,
         rules: &rules,
@@ -308,6 +309,8 @@ impl Judged {
 /// What was asked, and of what.
 struct Asked<'a> {
     question: &'a Question,
+    /// Until when somebody has to confirm what is in force.
+    confirm_until: Option<Timestamp>,
     arrival: &'a Arrival,
     rules: &'a Rules,
     interfaces: &'a Interfaces,

@@ -11,7 +11,7 @@ use super::{
     limits::{self, Fill},
     words::{Case, heard, outcome},
 };
-use crate::{judge::Rule, report::Report};
+use crate::{generation::Manifest, judge::Rule, report::Report};
 
 /// What the gate in force makes of a packet.
 #[derive(Clone, Debug, Serialize)]
@@ -42,6 +42,8 @@ pub struct Explanation {
     pub why: String,
     /// Until when a bypass has it only observed; nothing if none has.
     pub bypass_until: Option<Timestamp>,
+    /// Until when somebody has to confirm what is in force, or the gate goes back; nothing if nobody has to.
+    pub confirm_until: Option<Timestamp>,
     /// What the client hears of its refusal.
     pub heard: Option<String>,
     /// What decided.
@@ -133,6 +135,7 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
     }
     would_change.extend(case.changes(&limits));
     let manifest = &view.manifest;
+    would_change.extend(decision.and_then(|_| does_not_stay(asked.confirm_until, manifest)));
     Some(Explanation {
         at: now,
         from: asked.question.from,
@@ -152,6 +155,7 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
             },
         ),
         bypass_until,
+        confirm_until: asked.confirm_until,
         heard: decision
             .filter(|it| it.verdict == Verdict::Refused)
             .map(|_| heard(judged.answered)),
@@ -176,6 +180,24 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
         config: manifest.config.clone(),
         program_tag: asked.tag.clone(),
         attribution: uplink.map_or_else(Vec::new, |_| manifest.attribution.clone()),
+    })
+}
+
+/// That what is in force does not stay. What comes then makes of the connection is not told: a rollback takes the exemptions of its moment along, and a
+/// reload reads files, which is what `gate diff` is for.
+fn does_not_stay(confirm_until: Option<Timestamp>, manifest: &Manifest) -> Option<String> {
+    if let Some(until) = confirm_until {
+        return Some(format!(
+            "time: unless `gate reload --confirmed` comes by {until:.0}, the gate goes back to what was in force before"
+        ));
+    }
+    manifest.rolled_back.as_ref().map(|it| {
+        format!(
+            "`gate reload`, which puts {} in force; now it is rolled back from generation {} to {}",
+            manifest.config.display(),
+            it.from,
+            it.to
+        )
     })
 }
 

@@ -35,9 +35,13 @@ impl Described<'_> {
             Self::difference(difference, out)?;
         }
         self.lost(out)?;
-        for (what, names) in [("pool", &it.unseen.pools), ("class", &it.unseen.classes)] {
+        for (what, names) in [("pools", &it.unseen.pools), ("classes", &it.unseen.classes)] {
             if !names.is_empty() {
-                writeln!(out, "\nno packet came of {what} {}", names.join(", "))?;
+                writeln!(
+                    out,
+                    "\nno packet came of these {what} of the new configuration: {}",
+                    names.join(", ")
+                )?;
             }
         }
         it.attribution

@@ -7,7 +7,7 @@ use gate_common::abi::{ABI_VERSION, PlacedInterface, maps};
 use gate_tests::{
     gate::{Config, Daemon, Reload, Status},
     interrupt,
-    lab::Who,
+    lab::{Family, Who},
 };
 use gate_user::{
     kernel,
@@ -331,6 +331,7 @@ fn unconfirmed(bench: &Bench<'_>) -> Result<()> {
         "{:?}",
         back.problems
     );
+    stays(bench, Some(RELOADED))?;
     // Nobody is there; the daemon that starts late goes back at once.
     loaded(bench.gate().reload(&["--confirm", "10s"])?)?;
     observed(bench)?;
@@ -370,8 +371,33 @@ fn unconfirmed(bench: &Bench<'_>) -> Result<()> {
     Ok(())
 }
 
+/// What `gate explain` says of what is in force until somebody confirms it.
+const CONFIRMED: &str = "time: unless `gate reload --confirmed` comes by ";
+/// The same of what was gone back to.
+const RELOADED: &str = "`gate reload`, which puts ";
+
+/// `gate explain` says that what is in force does not stay, and why, where it does not, and only there.
+fn stays(bench: &Bench<'_>, expected: Option<&str>) -> Result<()> {
+    let [from, to] =
+        [Who::Subscriber, Who::OtherMail].map(|who| bench.lab.address(who, Family::V4));
+    let (from, to) = (from?.to_string(), to?.to_string());
+    let interface = Who::Subscriber.interface();
+    let question = ["--from", &from, "--to", &to, "--in", interface];
+    let told = bench.gate().explain(&question)?.would_change;
+    let found: Vec<_> = [CONFIRMED, RELOADED]
+        .into_iter()
+        .filter(|line| told.iter().any(|it| it.starts_with(line)))
+        .collect();
+    ensure!(
+        found == Vec::from_iter(expected),
+        "{expected:?} is said, among {told:?}"
+    );
+    Ok(())
+}
+
 fn confirmed(bench: &Bench<'_>) -> Result<()> {
     let (daemon, config) = enforced_then_observed(bench, &["--confirm", "1h"])?;
+    stays(bench, Some(CONFIRMED))?;
     let waits = status(bench, "unconfirmed", 3)?;
     ensure!(
         waits.problems.iter().any(|it| it.contains("left")),
@@ -394,6 +420,7 @@ fn confirmed(bench: &Bench<'_>) -> Result<()> {
         "{code:?}, {kept:?}"
     );
     logs(&daemon, "confirmed: generation")?;
+    stays(bench, None)?;
     let (code, again) = bench.gate().reload(&["--confirmed"])?;
     ensure!(code == Some(1), "twice: {again:?}");
     let (code, next) = bench.gate().reload(&[])?;
