@@ -182,7 +182,8 @@ pub enum State {
     /// such packets alone.
     NoMetadata = 4,
     /// The UNIX time in nanoseconds until which everything is only observed, whatever is configured; 0 is no bypass. It is written when a
-    /// person asks, and by nothing else: no start, reload or end of the loader touches it.
+    /// person asks, and moved with [`State::WallOffset`] where somebody set the clock, so that a bypass is as long as was asked for; by nothing else: no
+    /// start, reload or end of the loader touches it.
     Bypass = 5,
     /// The number of the generation that the one in the slot [`CANDIDATE`] is compared with; 0 is no rehearsal. While another generation is in force
     /// there is none either.

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{Absent, AttachError, Target, Targets};
 use crate::{
     pins::Pins,
-    sys::{Device, XdpLink},
+    sys::{Device, XdpLink, program_id},
 };
 
 /// A link and the name of its pin.
@@ -27,6 +27,8 @@ pub struct Placed<'d> {
     pub link: XdpLink,
     /// The device that it is on; nothing if that is gone, or in another network namespace.
     pub device: Option<&'d Device>,
+    /// Whether somebody put a program of their own into it, by the pin.
+    pub is_replaced: bool,
 }
 
 impl Placed<'_> {
@@ -42,12 +44,28 @@ pub fn placed<'d>(
     devices: &'d [Device],
     pins: &Pins,
 ) -> Result<BTreeMap<String, Placed<'d>>, AttachError> {
-    Ok(place(devices, pinned(pins)?))
+    // What is replaced while this looks is pinned before it, or after it.
+    let mut own = programs(pins)?;
+    let links = pinned(pins)?;
+    own.extend(programs(pins)?);
+    Ok(place(devices, links, &own))
+}
+
+/// The gate's programs, by the kernel's numbers. What is no program is none of them; that it is in the place of one shows when that is to be replaced.
+fn programs(pins: &Pins) -> Result<BTreeSet<u32>, AttachError> {
+    let paths = pins.programs()?;
+    Ok(paths.iter().filter_map(|it| program_id(it).ok()).collect())
 }
 
 /// A link tells the index of its device, and not the namespace in which that is its index: two links can tell the same one, of which only one can be
 /// on the device that has it here. That is the one with the name of the device, whose pin was named after it, or whoever was there first.
-fn place(devices: &[Device], links: Vec<Pinned>) -> BTreeMap<String, Placed<'_>> {
+///
+/// Where no program is pinned any more, no link can be held against it.
+fn place<'d>(
+    devices: &'d [Device],
+    links: Vec<Pinned>,
+    own: &BTreeSet<u32>,
+) -> BTreeMap<String, Placed<'d>> {
     let on = |device: &Device| {
         let here = |it: &&Pinned| {
             let runs = device.xdp.is_some_and(|xdp| xdp.program == it.link.program);
@@ -63,7 +81,13 @@ fn place(devices: &[Device], links: Vec<Pinned>) -> BTreeMap<String, Placed<'_>>
         .collect();
     let place = |Pinned { name, link }| {
         let device = homes.get(&link.id).copied();
-        (name, Placed { link, device })
+        let is_replaced = link.interface != 0 && !own.is_empty() && !own.contains(&link.program);
+        let placed = Placed {
+            link,
+            device,
+            is_replaced,
+        };
+        (name, placed)
     };
     links.into_iter().map(place).collect()
 }
@@ -176,7 +200,7 @@ pub fn detach_others(
     pins: &Pins,
 ) -> Result<Vec<String>, AttachError> {
     let mut detached = Vec::new();
-    for (name, Placed { link, device }) in placed(devices, pins)? {
+    for (name, Placed { link, device, .. }) in placed(devices, pins)? {
         let is_target = targets.found.iter().any(|target| target.name == name);
         let elsewhere = |it: &Absent| it.elsewhere && it.name == name;
         if is_target || targets.missing.iter().any(elsewhere) {
@@ -237,7 +261,7 @@ mod tests {
             // Its device is gone.
             link(5, "up-far", 0, 9),
         ];
-        let placed = place(&devices, links);
+        let placed = place(&devices, links.clone(), &BTreeSet::from([9]));
         let of = |name: &str| {
             let it = &placed[name];
             let device = it.device.map(|device| device.name.as_str());
@@ -248,6 +272,15 @@ mod tests {
         assert_eq!(of("acc-office"), (Some("other"), false));
         assert_eq!(of("up-peer"), (None, true));
         assert_eq!(of("up-far"), (None, false));
+        let replaced = |own: &[u32]| -> Vec<String> {
+            let placed = place(&devices, links.clone(), &own.iter().copied().collect());
+            let replaced = placed.into_iter().filter(|(_, it)| it.is_replaced);
+            replaced.map(|(name, _)| name).collect()
+        };
+        assert_eq!(replaced(&[9]), ["up-peer"]);
+        assert!(replaced(&[9, 8]).is_empty());
+        assert_eq!(replaced(&[8]), ["acc-home", "acc-next", "acc-office"]);
+        assert!(replaced(&[]).is_empty());
     }
 
     /// Where the links are after `moves`, each of which must find its place free.

@@ -173,6 +173,8 @@ pub struct Target {
     settled: bool,
     /// The pin of a link of the gate that has the program run where it judges nothing, and that has to go first.
     blind: Option<String>,
+    /// Whether somebody put another program into the link.
+    replaced: bool,
 }
 
 impl Target {
@@ -200,7 +202,13 @@ impl Target {
         self.blind.is_some()
     }
 
-    /// Whether the gate is on it already, with a link that is pinned under its name.
+    /// Whether somebody had put another program into the gate's link to it.
+    #[must_use]
+    pub fn was_replaced(&self) -> bool {
+        self.replaced
+    }
+
+    /// Whether the gate is on it already, with a link that is pinned under its name and runs the gate's program.
     #[must_use]
     pub fn settled(&self) -> bool {
         self.settled
@@ -406,7 +414,8 @@ fn target(
         index: device.index,
         mode,
         link: link.filter(|_| !is_blind).map(|(_, it)| it.link.id),
-        settled: link.is_some_and(|(pin, _)| *pin == wanted.name && !is_blind),
+        settled: link.is_some_and(|(pin, it)| *pin == wanted.name && !is_blind && !it.is_replaced),
+        replaced: link.is_some_and(|(_, it)| it.is_replaced && !is_blind),
         blind: link.filter(|_| is_blind).map(|(pin, _)| pin.clone()),
     })
 }

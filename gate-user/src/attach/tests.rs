@@ -32,7 +32,11 @@ fn bond(
         let device = Some(device);
         (
             device.map_or_else(String::new, |it| it.name.clone()),
-            Placed { link, device },
+            Placed {
+                link,
+                device,
+                is_replaced: false,
+            },
         )
     });
     let of = |name, mode| Wanted {

@@ -1,7 +1,8 @@
 //! `gate bypass`: for a time that ends by itself, everything is only observed.
 //!
 //! What counts is one word of the state map, which the program compares with the clock: the bypass begins with a store and ends at its
-//! instant, whether anybody is there or not. Why, since when and for whom is a note beside the other pins, written before the word;
+//! instant, whether anybody is there or not. That is the clock as the program was told it last: where somebody sets the clock of the machine, the instant
+//! moves with it ([`set_clock`]), and where nobody is there to do that, neither moves. A bypass is as long as was asked for. Why, since when and for whom is a note beside the other pins, written before the word;
 //! a word without its note is shown without them. Where somebody removed the pinned maps, the maps that are made anew have no bypass.
 
 mod wanted;
@@ -13,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 pub use self::wanted::{Span, Wanted, WantedError};
 use crate::{
+    clock,
     control::Client,
     error::Error,
     kernel::{self, Maps},
@@ -56,7 +58,54 @@ pub struct Found {
 /// The bypass in force; nothing if there is none, or no gate.
 pub fn in_force(pins: &Pins) -> Result<Option<Bypass>, Error> {
     let until_ns = Maps::pinned_bypass(pins)?;
-    Ok(described(pins, until_ns).filter(|it| it.until > Timestamp::now()))
+    if until_ns <= program_now(Maps::pinned_wall_offset(pins)?)? {
+        return Ok(None);
+    }
+    Ok(described(pins, until_ns))
+}
+
+/// The UNIX time in nanoseconds that the program goes by.
+fn program_now(wall_offset_ns: u64) -> Result<u64, Error> {
+    let monotonic_ns = clock::monotonic_coarse_ns()
+        .map_err(|errno| Error::system("read the clock")(errno.into()))?;
+    Ok(monotonic_ns.wrapping_add(wall_offset_ns))
+}
+
+/// Tells the program the time of day if the clock was set since it was told last, and moves the end of a bypass by as much; says whether it was set. Needs
+/// the lock on the pins.
+pub(crate) fn set_clock(pins: &Pins, maps: &Maps) -> Result<bool, Error> {
+    let offset =
+        clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))?;
+    let before = maps.wall_offset()?;
+    if offset.abs_diff(before) < clock::SET_NS {
+        return Ok(false);
+    }
+    let until_ns = maps.bypass_until()?;
+    // Nobody told it the time yet, or there is none to move.
+    if before == 0 || until_ns <= program_now(before)? {
+        maps.set_wall_offset(offset)?;
+        return Ok(true);
+    }
+    let moved_ns = until_ns.wrapping_add(offset.wrapping_sub(before));
+    // In the order in which the bypass is in force between the two as well.
+    if moved_ns > until_ns {
+        maps.set_bypass_until(moved_ns)?;
+        maps.set_wall_offset(offset)?;
+    } else {
+        maps.set_wall_offset(offset)?;
+        maps.set_bypass_until(moved_ns)?;
+    }
+    let by = SignedDuration::from_nanos(offset.wrapping_sub(before).cast_signed());
+    if let Some(noted) = kernel::read_note::<Bypass>(pins, Note::Bypass)? {
+        let moved = |it: Timestamp| it.checked_add(by).unwrap_or(it);
+        let now = Bypass {
+            until: moved(noted.until),
+            since: noted.since.map(moved),
+            ..noted
+        };
+        kernel::write_note(pins, Note::Bypass, &now)?;
+    }
+    Ok(true)
 }
 
 /// `gate bypass --for`: has the daemon begin one, or does it where there is none.
@@ -95,7 +144,10 @@ fn alone<T>(pins: &Pins, change: impl FnOnce(&Maps) -> Result<T, Error>) -> Resu
     }
     let _lock = pins.lock()?;
     pins.check_version()?;
-    change(&Maps::open(pins, Access::Write)?)
+    let maps = Maps::open(pins, Access::Write)?;
+    // What the program compares the end with is what a daemon left that may be long gone.
+    set_clock(pins, &maps)?;
+    change(&maps)
 }
 
 /// Begins one; needs the lock on the pins.
@@ -140,7 +192,7 @@ pub(crate) fn follow(pins: &Pins, maps: &Maps) -> Result<Found, Error> {
         }
         return Ok(Found { now: None, ended });
     };
-    if found.until > Timestamp::now() {
+    if maps.bypass_until()? > program_now(maps.wall_offset()?)? {
         return Ok(Found {
             now: Some(found),
             ended: None,

@@ -300,7 +300,7 @@ fn port(
     let Device {
         index, name, xdp, ..
     } = &found.device;
-    let ours = on == Some(*index) && xdp.is_some();
+    let ours = on == Some(*index) && xdp.is_some() && !link.is_some_and(|it| it.is_replaced);
     let filters = if wanted.marks {
         filters(*index, pins)
     } else {

@@ -10,7 +10,10 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
-use crate::config::{Counters, Limit, ListFile, Metrics};
+use crate::{
+    clock::Deadline,
+    config::{Counters, Limit, ListFile, Metrics},
+};
 
 /// Everything that a reader needs to put words to a generation's numbers.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -70,7 +73,7 @@ pub struct Manifest {
     pub rolled_back: Option<RolledBack>,
     /// When the gate goes back to `previous`, unless a person confirms this one.
     #[serde(default)]
-    pub confirm_until: Option<Timestamp>,
+    pub confirm_until: Option<Deadline>,
     /// The words that the databases' licences ask for wherever results are shown.
     pub attribution: Vec<String>,
     /// The prefix lists, by [`abi::List::name`].

@@ -150,9 +150,19 @@ impl Maps {
         pinned_word(pins, State::Bypass)
     }
 
+    /// [`Maps::wall_offset`] of a pinned gate; 0 if nothing is pinned.
+    pub fn pinned_wall_offset(pins: &Pins) -> Result<u64, KernelError> {
+        pinned_word(pins, State::WallOffset)
+    }
+
     /// Words of a pinned gate's state that are about no generation, and mean the same in every version of the map ABI.
     pub fn pinned_words(pins: &Pins) -> Result<Vec<(State, u64)>, KernelError> {
-        let words = [State::Seed, State::NoMetadata, State::Bypass];
+        let words = [
+            State::Seed,
+            State::NoMetadata,
+            State::Bypass,
+            State::WallOffset,
+        ];
         let read = |word| Ok((word, pinned_word(pins, word)?));
         words.into_iter().map(read).collect()
     }

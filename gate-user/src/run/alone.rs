@@ -38,9 +38,12 @@ pub fn exempt(pins: &Pins, object: &[u8], prefix: Prefix) -> Result<Option<Chang
     view::current(pins)?;
     let _lock = pins.lock()?;
     let before = Before::checked(pins, object, None)?;
-    let Some(ready) = super::exempt::ready(pins, before, &Read::default(), prefix)? else {
+    let Some(mut ready) = super::exempt::ready(pins, before, &Read::default(), prefix)? else {
         return Ok(None);
     };
+    if let Some(store) = fallback::noted(pins) {
+        fallback::doubt_anew(&store, &mut ready);
+    }
     let means = Means {
         object,
         cancelled: &|| false,

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    clock::Deadline,
     error::Error,
     generation::Manifest,
     kernel,
@@ -30,8 +31,14 @@ struct Confirmed {
     by: Option<String>,
 }
 
-/// Until when the generation with this manifest waits for a confirmation; nothing if it does not, or does no more.
+/// Until when the generation with this manifest waits for a confirmation, by the clock of people; nothing if it does not, or does no more.
 pub fn pending(pins: &Pins, manifest: &Manifest) -> Result<Option<Timestamp>, Error> {
+    let until = due(pins, manifest)?.map(Deadline::until).transpose();
+    until.map_err(|errno| Error::system("read the clock")(errno.into()))
+}
+
+/// The same as a deadline.
+pub(super) fn due(pins: &Pins, manifest: &Manifest) -> Result<Option<Deadline>, Error> {
     let Some(until) = manifest.confirm_until else {
         return Ok(None);
     };
@@ -42,9 +49,11 @@ pub fn pending(pins: &Pins, manifest: &Manifest) -> Result<Option<Timestamp>, Er
 
 /// Who has to decide about the generation with this manifest; nobody has if it may be followed by another one.
 pub(super) fn waits(pins: &Pins, manifest: &Manifest) -> Result<Option<Waits>, Error> {
-    Ok(match pending(pins, manifest)? {
-        Some(until) if until <= Timestamp::now() => Some(Waits::Nobody),
-        Some(_) => Some(Waits::Person),
+    let is_over = due(pins, manifest)?.map(Deadline::is_over).transpose();
+    let is_over = is_over.map_err(|errno| Error::system("read the clock")(errno.into()))?;
+    Ok(match is_over {
+        Some(true) => Some(Waits::Nobody),
+        Some(false) => Some(Waits::Person),
         None => manifest.rolled_back.as_ref().map(|_| Waits::Person),
     })
 }
@@ -52,7 +61,7 @@ pub(super) fn waits(pins: &Pins, manifest: &Manifest) -> Result<Option<Waits>, E
 /// Keeps the generation with this manifest, if it waits for that; needs the lock on the pins.
 pub(super) fn confirm(pins: &Pins, manifest: &Manifest, by: Option<&str>) -> Result<(), Error> {
     let generation = manifest.number;
-    if pending(pins, manifest)?.is_none() {
+    if due(pins, manifest)?.is_none() {
         return Err(Error::NothingToConfirm { generation });
     }
     let confirmed = Confirmed {

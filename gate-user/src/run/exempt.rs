@@ -62,7 +62,7 @@ pub(super) fn ready(
     plan.exempt(&exemptions, &list)?;
     let shared = kernel::manifest(&pins.generation(before.word.number()))?;
     // A confirmation names the generation that was confirmed.
-    plan.manifest.confirm_until = confirm::pending(pins, &shared)?;
+    plan.manifest.confirm_until = confirm::due(pins, &shared)?;
     let read = (!read.text.is_empty()).then(|| {
         let mut files = read.files.clone();
         let content = match stamp {

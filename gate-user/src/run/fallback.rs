@@ -156,6 +156,22 @@ pub(super) fn note(pins: &Pins, store: &Store) -> Result<(), Error> {
     Ok(kernel::write_note(pins, Note::State, &directory)?)
 }
 
+/// Notes what waits for a confirmation by the exemptions that it gets meanwhile: by them a confirmation finds the note that it ends.
+pub(super) fn doubt_anew(store: &Store, ready: &mut Ready) {
+    let manifest = &ready.plan.manifest;
+    if manifest.confirm_until.is_none() {
+        return;
+    }
+    let why = Why::Unconfirmed;
+    if let Err(error) = store.set_doubt(Some(&Doubt::new(why, manifest))) {
+        ready.warnings.push(format!(
+            "that it {}, with these exemptions, is not noted for the next start of the machine: {error}; {}",
+            why.words(),
+            error.hint()
+        ));
+    }
+}
+
 /// What a person should know where a rollback could not be noted.
 pub(super) fn invalidate(store: &Store, why: Why, from: Option<&Manifest>) -> Option<String> {
     let error = store.invalidate(why, from?).err()?;

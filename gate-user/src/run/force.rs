@@ -13,13 +13,10 @@ use std::collections::BTreeMap;
 
 use aya::programs::ProgramError;
 
-use super::{
-    Means, kernel, list_devices,
-    ready::Ready,
-    upkeep::{sweep, wall_offset},
-};
+use super::{Means, kernel, list_devices, ready::Ready, upkeep::sweep};
 use crate::{
     attach::{self, MarkError, Places, Targets, UnsentError},
+    bypass,
     change::Memory,
     chore::Chore,
     error::Error,
@@ -47,8 +44,8 @@ pub(super) struct InForce {
     pub(super) unsent: Result<(), UnsentError>,
     /// Whether the skb mark is set where classes have one; the gate judges without.
     pub(super) marks: Result<(), MarkError>,
-    /// What was done about bonds that the gate was on and judged nothing on.
-    pub(super) blind: Vec<String>,
+    /// What was done about interfaces that the gate was on and judged nothing on.
+    pub(super) mended: Vec<String>,
     /// Whether what is over of sources was deleted; the daemon tries it again, and the gate judges meanwhile.
     pub(super) unswept: Result<(), Error>,
     /// What could not be looked at or tidied up afterwards: it is in force, and nothing of this ends that.
@@ -64,7 +61,7 @@ impl InForce {
         let unswept = unswept.map(|error| retention::unswept(&error.to_string()));
         let undone = [unsent, marks, unswept].into_iter().flatten();
         let untidy = self.untidy.iter().cloned();
-        self.blind
+        self.mended
             .iter()
             .cloned()
             .chain(undone)
@@ -124,7 +121,7 @@ fn load_and_flip(pins: &Pins, means: Means<'_>, ready: &Ready) -> Result<(Gate, 
     let mut gate = Gate::pinned(means.object, pins, look)?;
     migrate::leave(pins)?;
     gate.maps.inherit(&ready.before.inherited.words)?;
-    gate.maps.set_wall_offset(wall_offset()?)?;
+    bypass::set_clock(pins, &gate.maps)?;
     let mut in_force = flip(pins, means, ready, &mut gate)?;
     // The daemon tries it again.
     let unswept = sweep(&gate.maps).map_err(|error| Chore::Flows.undone(&error.to_string()));
@@ -184,7 +181,7 @@ fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result
                 ),
             };
             Ok(InForce {
-                blind: blind(&ready.targets, &off),
+                mended: mended(&ready.targets, &off),
                 modes,
                 untidy: untold.into_iter().collect(),
                 blocked,
@@ -200,8 +197,9 @@ fn flip(pins: &Pins, means: Means<'_>, ready: &Ready, gate: &mut Gate) -> Result
     }
 }
 
-/// What was done about bonds that the gate was on in native mode: it is on them in another one now, or, on these, `off`.
-fn blind(targets: &Targets, off: &[String]) -> Vec<String> {
+/// What was done about bonds that the gate was on in native mode: it is on them in another one now, or, on these, `off`; and about links that somebody
+/// had put another program into.
+fn mended(targets: &Targets, off: &[String]) -> Vec<String> {
     let was = |name: &str, now: &str| {
         format!(
             "{name}: the gate was on this bond in native mode, in which it judged nothing, and is taken off; {now}"
@@ -210,7 +208,14 @@ fn blind(targets: &Targets, off: &[String]) -> Vec<String> {
     let changed = targets.found.iter().filter(|it| it.was_blind());
     let changed = changed.map(|it| was(it.name(), "it is put on it in generic mode"));
     let off = off.iter().map(|name| was(name, "the bond stays open"));
-    changed.chain(off).collect()
+    let replaced = targets.found.iter().filter(|it| it.was_replaced());
+    let replaced = replaced.map(|it| {
+        format!(
+            "{}: somebody had put another program into the gate's link, and nothing was judged; the gate's is back",
+            it.name()
+        )
+    });
+    changed.chain(off).chain(replaced).collect()
 }
 
 /// The steps around the store, and what they have done so far.
@@ -242,6 +247,7 @@ impl Flip<'_> {
                 both: memory::of_generations(&[&before, &directory])?,
             })
         });
+        self.pin_program()?;
         attach::unblind(&ready.targets.found, pins)?;
         attach::arrange(&ready.targets.found, pins)?;
         if ready.before.fresh {
@@ -265,7 +271,7 @@ impl Flip<'_> {
             attach::attach(self.gate.program()?, target, pins)?;
         }
         attach::replace_elsewhere(self.gate.program()?, &ready.targets, pins)?;
-        self.repin_program()?;
+        pins.settle_program()?;
         let mut removed = Vec::new();
         if !ready.before.fresh {
             removed = attach::detach_others(&ready.targets, &list_devices()?, pins)?;
@@ -301,7 +307,8 @@ impl Flip<'_> {
         Ok(())
     }
 
-    fn repin_program(&mut self) -> Result<(), Error> {
+    /// Pins the program before any link runs it: who looks at a link knows by that whose program it runs.
+    fn pin_program(&mut self) -> Result<(), Error> {
         let path = self.pins.next_program();
         // What somebody left who was killed.
         self.pins.remove(&path)?;
@@ -309,8 +316,7 @@ impl Flip<'_> {
             Error::Kernel(kernel::KernelError::Program(Box::new(
                 ProgramError::IOError(std::io::Error::other(error)),
             )))
-        })?;
-        Ok(self.pins.settle_program()?)
+        })
     }
 }
 
@@ -327,6 +333,7 @@ fn take_back(
             pins.remove(&pins.link(name))?;
         }
         places.restore(pins)?;
+        pins.remove(&pins.next_program())?;
         pins.remove_generation(prepared.number())?;
     }
     Ok(())

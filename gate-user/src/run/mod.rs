@@ -298,7 +298,12 @@ impl Running {
         let before = Before::checked(&self.pins, means.object, Some(&self.manifest));
         let ready = before.and_then(|before| exempt::ready(&self.pins, before, &self.read, prefix));
         match ready {
-            Ok(Some(ready)) => self.take(means, ready).map(Some),
+            Ok(Some(mut ready)) => {
+                if let Some(store) = &self.store {
+                    fallback::doubt_anew(store, &mut ready);
+                }
+                self.take(means, ready).map(Some)
+            }
             Ok(None) => Ok(self.publish().map(|()| None)?),
             Err(error) => Err(error.after(self.publish())),
         }

@@ -1,6 +1,5 @@
 //! Everything that can be checked before anything is changed.
 
-use jiff::Timestamp;
 use std::{
     collections::BTreeMap,
     io,
@@ -21,6 +20,7 @@ use super::{
 use crate::{
     attach::{self, Targets, Tolerance},
     change::Change,
+    clock::Deadline,
     config::Config,
     error::Error,
     generation::{Manifest, Plan, SourceMap},
@@ -243,7 +243,7 @@ impl Ready {
             Some(old) => {
                 plan.manifest.previous = Some(old.number);
                 // The files are read; nobody has to be quicker because that took its time.
-                plan.manifest.confirm_until = order.confirm.map(later);
+                plan.manifest.confirm_until = order.confirm.map(later).transpose()?;
             }
             None => {}
         }
@@ -310,7 +310,7 @@ impl Ready {
             unsent: _,
             marks: _,
             unswept: _,
-            blind: _,
+            mended: _,
             untidy: _,
         } = in_force;
         let mut change = Change::between(before.manifest.as_ref(), &plan.manifest);
@@ -346,10 +346,8 @@ impl Ready {
     }
 }
 
-/// So much later than now.
-fn later(length: Duration) -> Timestamp {
-    let later = Timestamp::now().checked_add(length);
-    later.unwrap_or(Timestamp::MAX)
+fn later(length: Duration) -> Result<Deadline, Error> {
+    Deadline::after(length).map_err(|errno| Error::system("read the clock")(errno.into()))
 }
 
 /// Who has to decide about what is in force before a start puts the configuration at `path` in force: only where that is the one that
@@ -385,6 +383,8 @@ fn guarded(
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::{config, generation::Inputs};
 

@@ -78,7 +78,7 @@ pub(super) fn again(pins: &Pins, before: Before) -> Result<Ready, Error> {
     let mut plan = plan(pins, before.word.number())?;
     let shared = plan.manifest.clone();
     // A confirmation names the generation that was confirmed.
-    plan.manifest.confirm_until = confirm::pending(pins, &shared)?;
+    plan.manifest.confirm_until = confirm::due(pins, &shared)?;
     ready(pins, before, plan, shared, None)
 }
 

@@ -17,10 +17,6 @@ use crate::{
     sys::Access,
 };
 
-/// The least difference between the clocks that means that somebody set one of them, in nanoseconds: reading both takes
-/// some microseconds, and slewing (adjtime(3)) moves both.
-const CLOCK_SET_NS: u64 = 10_000_000;
-
 /// What a daemon does beside reloads, whatever else it is busy with. Clones are of one: a reload that has to make maps anew
 /// gives it those.
 #[derive(Clone, Debug)]
@@ -51,13 +47,7 @@ impl Upkeep {
 
     /// Tells the program the time of day if the clock was set since it was told last; says whether it was.
     pub fn follow_clock(&self) -> Result<bool, Error> {
-        let maps = self.maps();
-        let offset = wall_offset()?;
-        if offset.abs_diff(maps.wall_offset()?) < CLOCK_SET_NS {
-            return Ok(false);
-        }
-        maps.set_wall_offset(offset)?;
-        Ok(true)
+        bypass::set_clock(&self.pins, &self.maps())
     }
 
     /// Has connections looked up where the metadata is lost, and no longer where it arrives; says what became of the marks, once there is
@@ -112,10 +102,6 @@ impl Upkeep {
     pub fn sweep(&self) -> Result<(), Error> {
         sweep(&self.maps())
     }
-}
-
-pub(super) fn wall_offset() -> Result<u64, Error> {
-    clock::wall_offset_ns().map_err(|errno| Error::system("read the clock")(errno.into()))
 }
 
 /// Removes the tags of connections that are too old to mean anything.

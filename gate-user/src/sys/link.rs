@@ -105,10 +105,21 @@ impl XdpLink {
 /// The tag of the program behind a descriptor, or of that which the link behind it runs: the kernel's digest of the instructions, in hexadecimal
 /// digits. /proc has it for everybody who holds the descriptor, where to open a program by its number takes `CAP_SYS_ADMIN`.
 pub fn program_tag(fd: BorrowedFd<'_>) -> io::Result<String> {
+    told(fd, "prog_tag:")
+}
+
+/// The kernel's number for the program that is pinned at `path`.
+pub fn program_id(path: &Path) -> io::Result<u32> {
+    let id = told(bpf::open(path, 0)?.as_fd(), "prog_id:")?;
+    id.parse().map_err(io::Error::other)
+}
+
+/// What /proc has of a program after this word.
+fn told(fd: BorrowedFd<'_>, word: &str) -> io::Result<String> {
     let text = fs::read_to_string(format!("/proc/self/fdinfo/{}", fd.as_raw_fd()))?;
-    let tag = text.lines().find_map(|line| line.strip_prefix("prog_tag:"));
-    tag.map(|tag| tag.trim().to_owned())
-        .ok_or_else(|| io::Error::other("/proc names no program tag"))
+    let told = text.lines().find_map(|line| line.strip_prefix(word));
+    told.map(|it| it.trim().to_owned())
+        .ok_or_else(|| io::Error::other(format!("/proc names no {word} of a program")))
 }
 
 /// The tag of the program that the link pinned at `path` runs.

@@ -29,7 +29,8 @@ pub use ethtool::{has_gro, joins_segments, strips_vlans};
 pub use events::DeviceEvents;
 pub use filter::{BpfFilter, ingress_filters, remove_empty_clsact};
 pub use link::{
-    Runs, TcxLink, TracepointLink, XdpLink, linked_program_tag, program_runs, program_tag,
+    Runs, TcxLink, TracepointLink, XdpLink, linked_program_tag, program_id, program_runs,
+    program_tag,
 };
 pub use map::{Access, Map, MapKind, MapSpec, possible_cpus};
 pub use mapping::Shared;

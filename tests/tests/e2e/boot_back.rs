@@ -27,6 +27,10 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
             |bench| unconfirmed(bench, false),
         ),
         found.lab_trial("boot::what_was_confirmed_is_in_force_again", confirmed),
+        found.lab_trial(
+            "boot::what_was_confirmed_with_an_exemption_is_in_force_again",
+            confirmed_with_an_exemption,
+        ),
         found.lab_trial("boot::what_was_rolled_back_stays_away", |bench| {
             rolled_back(bench, true)
         }),
@@ -195,6 +199,37 @@ fn confirmed(bench: &Bench<'_>) -> Result<()> {
     observes(bench)?;
     let (code, status) = status(bench)?;
     ensure!(code == Some(0), "{code:?}, {status}");
+    Ok(())
+}
+
+/// What waits for a confirmation gets an exemption, by a daemon and by none, and is confirmed while none runs.
+fn confirmed_with_an_exemption(bench: &Bench<'_>) -> Result<()> {
+    let daemon = first(bench)?;
+    let path = write(bench, "observe")?;
+    let text = fs::read_to_string(&path)?;
+    fs::write(
+        &path,
+        format!("{text}\n[exemptions]\nfile = \"exemptions\"\n"),
+    )?;
+    reload(bench, &["--confirm", "1h"])?;
+    let exempt = |prefix| -> Result<()> {
+        let output = bench
+            .gate()
+            .output(&["exempt", "add", prefix, "--ticket", "NOC-1"])?;
+        ensure!(output.code() == Some(0), "{output:?}");
+        Ok(())
+    };
+    exempt("100.64.200.1")?;
+    daemon.kill()?;
+    exempt("100.64.200.2")?;
+    reload(bench, &["--confirmed"])?;
+    let _daemon = run(bench)?;
+    observes(bench)?;
+    let (code, status) = status(bench)?;
+    ensure!(
+        code == Some(0) && instead(&status).is_empty(),
+        "{code:?}, {status}"
+    );
     Ok(())
 }
 

@@ -22,6 +22,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("bypass::limits_of_classes_refuse_nobody", class_limit),
         found.lab_trial("bypass::outlives_kill_9_restart_and_reload", outlives),
         found.lab_trial("bypass::needs_no_daemon_and_ends_without_one", alone),
+        found.lab_trial("bypass::is_as_long_as_asked_for_by_any_clock", clock),
         found.lab_trial("bypass::a_daemon_tells_of_its_end", told),
         found.lab_trial("bypass::what_was_meant_otherwise_is_refused", bad_input),
     ]
@@ -222,6 +223,57 @@ fn alone(bench: &Bench<'_>) -> Result<()> {
     bench
         .refused(Who::Subscriber, Who::OtherMail, 25)
         .context("a day later")
+}
+
+/// The kernel goes by another time than the clock's, as where somebody set that while nobody was there to tell the kernel: an hour behind, or ahead.
+fn clock(bench: &Bench<'_>) -> Result<()> {
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let config = bench.config()?;
+    let daemon = bench.run(&config)?;
+    let path = bench.lab.pins().join(format!("v{ABI_VERSION}/maps"));
+    let state = Map::open(&path.join(maps::STATE), Access::Write)?;
+    let offset = State::WallOffset as u32;
+    let right: u64 = state.lookup(&offset)?.context("no offset")?;
+    let tell = |offset_ns: u64| state.update(&offset, &offset_ns);
+    // With a daemon, which notices: what is left is left.
+    for (wrong, moved) in [
+        (right.wrapping_sub(HOUR_NS), SignedDuration::from_hours(1)),
+        (right.wrapping_add(HOUR_NS), SignedDuration::from_hours(-1)),
+    ] {
+        let bypass = begin(bench, "2h")?;
+        tell(wrong)?;
+        let expected = bypass.until + moved;
+        let moved = || {
+            let shown = bench.gate().bypass(&[]).ok().and_then(|it| it.now);
+            shown.is_some_and(|it| {
+                let astray = it.until.duration_since(expected).unsigned_abs();
+                astray < Duration::from_secs(1) && it.reason == bypass.reason
+            })
+        };
+        ensure!(interrupt::wait_until(LIMIT, moved)?, "it is not {expected}");
+        bypassed(bench)?;
+    }
+    bench.gate().bypass(&["off"])?;
+    daemon.kill()?;
+    // Without one: what begins is as long as it says, and it is seen for as long as it is.
+    for wrong in [right.wrapping_add(HOUR_NS), right.wrapping_sub(HOUR_NS)] {
+        tell(wrong)?;
+        begin(bench, "30m")?;
+        bypassed(bench)?;
+        let found: u64 = state.lookup(&offset)?.context("no offset")?;
+        ensure!(
+            found.abs_diff(right) < HOUR_NS / 3600,
+            "the kernel goes by {found}, and not {right}"
+        );
+        bench.gate().bypass(&["off"])?;
+        closed(bench, 3)?;
+    }
+    // It is over when the kernel has it so, and not by a clock that was set meanwhile.
+    let until = begin(bench, "5s")?.until;
+    tell(right.wrapping_sub(HOUR_NS))?;
+    let over = interrupt::wait_until(LIMIT, || Timestamp::now() > until)?;
+    ensure!(over, "time stands still");
+    bypassed(bench)
 }
 
 fn told(bench: &Bench<'_>) -> Result<()> {

@@ -8,6 +8,7 @@
 //! | `recovery` | pins and interfaces that somebody changed meanwhile, starts that meet or are cut short, and what no start may open |
 //! | `init` | a configuration to begin with, which passes `gate check` and is written over nothing |
 //! | `interfaces` | interfaces that come, go, change their names or move, while the daemon runs |
+//! | `opened` | what opens the gate on an interface, other than `gate detach`: it shows, and is mended |
 //! | `reload` | another configuration, other data, and what is refused of both, while the gate is in force |
 //! | `swap` | a swap of generations under a flood, counted packet by packet, and what breaks it; what could open a gate under a million packets a second; a gate killed between any two steps |
 //! | `boot` | what a machine starts with when the files of the configuration are gone or wrong, and what the service manager hears |
@@ -69,6 +70,7 @@ mod interfaces;
 mod lab;
 mod logs;
 mod matrix;
+mod opened;
 mod pages;
 mod privacy;
 mod promises;
@@ -111,6 +113,7 @@ fn main() -> ExitCode {
         init::trials(&found),
         recovery::trials(&found),
         interfaces::trials(&found),
+        opened::trials(&found),
         reload::trials(&found),
         rules::trials(&found),
         reports::trials(&found),

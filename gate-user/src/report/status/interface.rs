@@ -109,8 +109,9 @@ fn interface(
             .any(|(key, it)| key.index == device.index && it.counter == named.counter)
     };
     let unknown = linked.filter(|it| !is_known(it));
+    let is_replaced = link.is_some_and(|link| link.is_replaced);
     let judging = linked
-        .filter(|it| !is_blind(it) && is_known(it))
+        .filter(|it| !is_blind(it) && is_known(it) && !is_replaced)
         .and_then(|device| device.xdp);
     let state = match (device, judging) {
         (None, _) => Link::Missing,
@@ -122,6 +123,11 @@ fn interface(
         (Link::Open, Some(device)) if is_blind(device) => Some(format!(
             "{name}: open, nothing is judged on it: it is a bond with a program in native mode, which sees each frame as one of the port that it came by; \
              `gate run` puts it on generic; for native mode, name its ports under [[interface]]"
+        )),
+        (Link::Open, Some(Device { xdp: Some(xdp), .. })) if is_replaced => Some(format!(
+            "{name}: open, nothing is judged on it: somebody put another program (id {}) into the gate's link; the daemon puts the gate's back, \
+             and its log says why it cannot; `gate run` where none runs",
+            xdp.program
         )),
         (Link::Open, Some(Device { index, .. })) if unknown.is_some() => Some(format!(
             "{name}: open, nothing is judged on it: the program is on it, but generation {} was made before it had its index {index} here, and packets are \

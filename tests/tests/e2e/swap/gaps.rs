@@ -114,15 +114,21 @@ fn untouched(_: &mut Scene<'_>, _: &Torrent<'_>) -> Result<()> {
     Ok(interrupt::sleep(Duration::from_secs(2))?)
 }
 
-/// A program that passes everything is in its place for a millisecond.
+/// How many gaps the control makes: the flood pauses between its turns, and a gap in a pause lets nothing through.
+const GAPS: usize = 20;
+
+/// A program that passes everything is in its place for a millisecond, some times.
 fn control(bench: &Bench<'_>) -> Result<Rate> {
     let (rate, account) = flooded(bench, |scene, flood| {
         let link = scene.version().join("links").join(ACCESS);
         let own = pin::get(&scene.version().join("program"))?;
-        pin::replace_program(&link, &pin::passing_program()?)?;
-        interrupt::sleep(Duration::from_millis(1))?;
-        flood.meet()?;
-        pin::replace_program(&link, &own)?;
+        let passing = pin::passing_program()?;
+        for _ in 0..GAPS {
+            pin::replace_program(&link, &passing)?;
+            interrupt::sleep(Duration::from_millis(1))?;
+            pin::replace_program(&link, &own)?;
+            interrupt::sleep(Duration::from_millis(10))?;
+        }
         flood.meet()
     })?;
     ensure!(
