@@ -131,6 +131,17 @@ fn opens(bench: &Bench<'_>) -> Result<()> {
     ensure!(over.before.is_some() && over.now.is_none(), "{over:?}");
     closed(bench, 0)?;
     logs(&daemon, "the bypass is over")?;
+    let said = daemon.said();
+    let during = said
+        .lines()
+        .skip_while(|line| !line.contains(REASON))
+        .take_while(|line| !line.contains("the bypass is over"));
+    let (with, without): (Vec<_>, Vec<_>) =
+        during.partition(|line| line.contains("[bypassed until "));
+    ensure!(
+        with.len() > 3 && without.is_empty(),
+        "lines that do not say so: {without:#?}, beside {with:#?}"
+    );
     let nothing = bench.gate().bypass(&["off"])?;
     ensure!(nothing.before.is_none(), "{nothing:?}");
     closed(bench, 0)

@@ -74,12 +74,24 @@ fn detach(bench: &Bench<'_>) -> Result<()> {
     let daemon = bench.run(&bench.config()?)?;
     bench.in_force()?;
     daemon.terminate()?;
-    bench.gate().detach()?;
+    let linked = links(bench)?;
+    let said = bench.gate().detach()?;
     bench.out_of_force()?;
+    ensure!(!linked.is_empty(), "nothing was attached");
+    for pin in &linked {
+        let name = pin.path.file_name().context("a link has a name")?;
+        let open = format!("{}: detached, ", name.display());
+        ensure!(said.contains(&open), "`{open}` is not said: {said}");
+    }
+    let removed = format!("{}: counters, tags", bench.lab.pins().display());
+    ensure!(
+        said.contains(&removed) && said.lines().count() == linked.len() + 1,
+        "{said}"
+    );
     let pins = pin::list(bench.lab.pins())?;
     ensure!(pins.is_empty(), "still pinned: {pins:?}");
     ensure!(
-        !bench.lab.pins().join("v1").exists(),
+        !bench.lab.pins().join(format!("v{ABI_VERSION}")).exists(),
         "the versioned directory is still there"
     );
     Ok(())

@@ -1,13 +1,13 @@
 //! Asking writes nothing that is in force.
 
-use std::{collections::BTreeMap, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
 use anyhow::{Context as _, Result, ensure};
 use bytemuck::Pod;
 use gate_common::abi::{
     BucketSet, DeviceKey, FlowKey, FlowTag, Judged, Limited, Packets, SourceSet, maps,
 };
-use gate_tests::lab::Who;
+use gate_tests::{gate::Config, lab::Who};
 use gate_user::{
     pins::Pins,
     sys::{Access, Map},
@@ -15,6 +15,7 @@ use gate_user::{
 use libtest_mimic::Trial;
 
 use super::{Bench, Found, tries};
+use crate::{evasion, rehearse::replayed::pcap};
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
     vec![found.lab_trial("explain::asking_changes_no_live_map", unchanged)]
@@ -85,6 +86,25 @@ fn differing(before: &Content, after: &Content) -> Vec<&'static str> {
         .collect()
 }
 
+/// `gate replay` in the kernel, of every frame that might get past the rule, beside the gate in force.
+fn replays(bench: &Bench<'_>, config: &Config) -> Result<()> {
+    let frames = evasion::frames(bench)?;
+    let capture = bench.lab.scratch().join("frames.pcap");
+    fs::write(&capture, pcap(&frames)?)?;
+    let config = config.write(&bench.lab, "replayed.toml")?;
+    let [capture, config] = [&capture, &config].map(|it| it.to_str().context("a path"));
+    let interface = Who::Subscriber.interface();
+    let arguments = ["--engine", "kernel", "--interface", interface];
+    let replay = ["replay", capture?, "--config", config?, "--format", "json"];
+    let text = bench.gate().text(&[&replay[..], &arguments].concat())?;
+    let refused = text.lines().filter(|it| it.contains("\"refused\""));
+    ensure!(
+        text.lines().count() == frames.len() && refused.count() > 3,
+        "nothing was replayed: {text}"
+    );
+    Ok(())
+}
+
 fn unchanged(bench: &Bench<'_>) -> Result<()> {
     let mut config = bench.config()?;
     config.answer = gate_tests::gate::Answer::Reset;
@@ -113,6 +133,9 @@ fn unchanged(bench: &Bench<'_>) -> Result<()> {
     }
     let asked = differing(&before, &content(bench.lab.pins())?);
     ensure!(asked.is_empty(), "asking changed {asked:?}");
+    replays(bench, &config)?;
+    let replayed = differing(&before, &content(bench.lab.pins())?);
+    ensure!(replayed.is_empty(), "replaying changed {replayed:?}");
     // The control: one connection of each kind, and it shows.
     for each in connections() {
         bench

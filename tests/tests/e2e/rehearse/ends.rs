@@ -1,6 +1,7 @@
 //! What ends a rehearsal, and that it leaves nothing behind.
 
 use anyhow::{Context as _, Result, ensure};
+use gate_common::abi::ABI_VERSION;
 use gate_tests::{interrupt, lab::Who, pin};
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
@@ -119,7 +120,7 @@ fn detached(bench: &Bench<'_>) -> Result<()> {
     let pins = pin::list(bench.lab.pins())?;
     ensure!(pins.is_empty(), "still pinned: {pins:?}");
     ensure!(
-        !bench.lab.pins().join("v1").exists(),
+        !bench.lab.pins().join(format!("v{ABI_VERSION}")).exists(),
         "the versioned directory is still there"
     );
     Ok(())

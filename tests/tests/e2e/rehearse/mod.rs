@@ -6,7 +6,7 @@
 //! | `replayed` | hundreds of frames, about which `gate replay` has to say the same |
 
 mod ends;
-mod replayed;
+pub(crate) mod replayed;
 
 use std::{
     process::{Child, Stdio},

@@ -105,7 +105,8 @@ fn replay(bench: &Bench<'_>, capture: &Path, config: &Config, name: &str) -> Res
     text.lines().map(line).collect()
 }
 
-fn pcap(frames: &[Vec<u8>]) -> Result<Vec<u8>> {
+/// A capture of these frames.
+pub(crate) fn pcap(frames: &[Vec<u8>]) -> Result<Vec<u8>> {
     let header = PcapHeader {
         snaplen: 262_144,
         ..PcapHeader::default()

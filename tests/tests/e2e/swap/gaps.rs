@@ -7,7 +7,7 @@ use std::{os::unix::process::ExitStatusExt as _, process::Command, time::Duratio
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
-    gate::{Config, Daemon},
+    gate::{Config, Daemon, Mode},
     interrupt,
     lab::Who,
     pin,
@@ -42,6 +42,11 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
             found,
             "gaps::control_a_moment_without_the_program_shows".to_owned(),
             control,
+        ),
+        torrent::trial(
+            found,
+            "gaps::generic_mode_down_and_up_and_another_program".to_owned(),
+            generic,
         ),
         trial("kill_9_and_a_start", killed),
         trial("sigterm_and_a_start", terminated),
@@ -81,12 +86,19 @@ fn flooded(
     bench: &Bench<'_>,
     happens: impl FnOnce(&mut Scene<'_>, &Torrent<'_>) -> Result<()>,
 ) -> Result<(Rate, Account)> {
-    let mut scene = Scene::new(bench)?;
+    flooded_in(&mut Scene::new(bench)?, happens)
+}
+
+fn flooded_in<'b>(
+    scene: &mut Scene<'b>,
+    happens: impl FnOnce(&mut Scene<'b>, &Torrent<'b>) -> Result<()>,
+) -> Result<(Rate, Account)> {
+    let bench = scene.bench;
     let before = scene.account()?;
     let flood = Torrent::start(bench)?;
     flood.meet()?;
     let outcome = torrent::watched(&[bench.gate()], || {
-        happens(&mut scene, &flood).and_then(|()| flood.meet())
+        happens(scene, &flood).and_then(|()| flood.meet())
     });
     let rate = flood.stop()?;
     outcome?;
@@ -119,18 +131,7 @@ const GAPS: usize = 20;
 
 /// A program that passes everything is in its place for a millisecond, some times.
 fn control(bench: &Bench<'_>) -> Result<Rate> {
-    let (rate, account) = flooded(bench, |scene, flood| {
-        let link = scene.version().join("links").join(ACCESS);
-        let own = pin::get(&scene.version().join("program"))?;
-        let passing = pin::passing_program()?;
-        for _ in 0..GAPS {
-            pin::replace_program(&link, &passing)?;
-            interrupt::sleep(Duration::from_millis(1))?;
-            pin::replace_program(&link, &own)?;
-            interrupt::sleep(Duration::from_millis(10))?;
-        }
-        flood.meet()
-    })?;
+    let (rate, account) = flooded(bench, gaps)?;
     ensure!(
         account.smtp_out > 0 && closed(&account).is_err(),
         "a gap does not show: {account:#?}"
@@ -139,6 +140,59 @@ fn control(bench: &Bench<'_>) -> Result<Rate> {
         Account::default().not_before(&account).is_err(),
         "counters that go backwards do not show"
     );
+    Ok(rate)
+}
+
+fn gaps(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
+    let link = scene.version().join("links").join(ACCESS);
+    let own = pin::get(&scene.version().join("program"))?;
+    let passing = pin::passing_program()?;
+    for _ in 0..GAPS {
+        pin::replace_program(&link, &passing)?;
+        interrupt::sleep(Duration::from_millis(1))?;
+        pin::replace_program(&link, &own)?;
+        interrupt::sleep(Duration::from_millis(10))?;
+    }
+    flooded.meet()
+}
+
+/// The interface that the flood comes in by goes down and up, and then gets other programs, where the mode is generic: in the same mode, by the same links.
+/// The control follows in the same flood.
+fn generic(bench: &Bench<'_>) -> Result<Rate> {
+    let mut plain = Side::Refuse.config(bench)?;
+    plain.mode = Mode::Generic;
+    let mut scene = Scene::of(bench, &plain)?;
+    let (rate, account) = flooded_in(&mut scene, |scene, flooded| {
+        let links = scene.version().join("links");
+        let status = || -> Result<_> {
+            let (_, status) = bench.gate().status()?;
+            let modes = status.interfaces.into_iter().map(|it| it.mode);
+            let links = pin::list(&links)?;
+            let ids: Vec<_> = links.into_iter().map(|it| (it.path, it.object)).collect();
+            Ok((modes.collect::<Vec<_>>(), ids))
+        };
+        let before = status()?;
+        ensure!(
+            before.0.iter().all(|it| it.as_deref() == Some("generic")),
+            "{before:?}"
+        );
+        let account = scene.account()?;
+        for _ in 0..5 {
+            bench
+                .lab
+                .router()
+                .ip(&format!("link set {ACCESS} down\nlink set {ACCESS} up\n"))?;
+            flooded.meet()?;
+        }
+        let came_out = scene.account()?.since(&account).smtp_out;
+        ensure!(came_out == 0, "{came_out} came out of a bounce");
+        upgrade(scene, flooded, &plain)?;
+        let came_out = scene.account()?.since(&account).smtp_out;
+        ensure!(came_out == 0, "{came_out} came out of an upgrade");
+        ensure!(status()? == before, "other links, or another mode");
+        gaps(scene, flooded)
+    })?;
+    ensure!(account.smtp_out > 0, "a gap does not show: {account:#?}");
     Ok(rate)
 }
 
@@ -174,16 +228,20 @@ fn terminated(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
 
 /// The program that looks at every packet is another one: as an upgrade has it, it takes the place of the one that runs.
 fn upgraded(scene: &mut Scene<'_>, flooded: &Torrent<'_>) -> Result<()> {
+    let plain = Side::Refuse.config(scene.bench)?;
+    upgrade(scene, flooded, &plain)
+}
+
+fn upgrade(scene: &mut Scene<'_>, flooded: &Torrent<'_>, plain: &Config) -> Result<()> {
     let program = |scene: &Scene<'_>| {
         let attached = scene.bench.lab.router().attached()?;
         attached.get(ACCESS).copied().context("no program")
     };
-    let plain = Side::Refuse.config(scene.bench)?;
     let mut every = plain.clone();
     every.tables = "[tags]\ndscp_on = \"all\"\n";
     every.class_keys("domestic", "dscp = 10")?;
     let mut before = program(scene)?;
-    for config in [&every, &plain] {
+    for config in [&every, plain] {
         take(scene)?.kill()?;
         start(scene, config)?;
         let after = program(scene)?;

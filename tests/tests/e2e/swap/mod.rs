@@ -25,7 +25,7 @@ use anyhow::{Context as _, Result, anyhow, ensure};
 use gate_common::abi::{ABI_VERSION, GenerationWord, List, State, maps};
 use gate_tests::{
     exec,
-    gate::Daemon,
+    gate::{Config, Daemon},
     interrupt,
     lab::{Addresses, Flood, Force, Progress, Tap, Who},
     pin,
@@ -81,6 +81,11 @@ struct Scene<'a> {
 impl<'a> Scene<'a> {
     /// In which the generation of [`Side::Refuse`] is in force, as number 1.
     fn new(bench: &'a Bench<'a>) -> Result<Self> {
+        Self::of(bench, &Side::Refuse.config(bench)?)
+    }
+
+    /// The same with a configuration of that side.
+    fn of(bench: &'a Bench<'a>, config: &Config) -> Result<Self> {
         let sink = bench.lab.add_host(
             "sink",
             SINK_LINK,
@@ -102,7 +107,7 @@ impl<'a> Scene<'a> {
         let tap = |port| Tap::new(&sink, port);
         let (smtp, submissions) = (tap(25)?, [tap(587)?, tap(465)?]);
         databases(&bench.lab)?;
-        let daemon = bench.run(&Side::Refuse.config(bench)?)?;
+        let daemon = bench.run(config)?;
         let mut scene = Self {
             bench,
             smtp,
