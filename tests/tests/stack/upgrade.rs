@@ -12,7 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, anyhow, ensure};
 use gate_common::abi::ABI_VERSION;
 use gate_tests::{
-    interrupt,
+    cpu, interrupt,
     pin::{self, Object},
     wire::{Arrivals, Sender},
 };
@@ -37,12 +37,12 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         trial(
             "802.3ad::nothing_passes_while_the_program_on_each_port_is_replaced",
             lacp::devices(),
-            |bench| replaced(bench, &PORTS, "native"),
+            |bench| on_one_processor(|| replaced(bench, &PORTS, "native")),
         ),
         trial(
             "802.3ad::nothing_passes_while_the_program_on_the_bond_is_replaced",
             lacp::devices(),
-            |bench| replaced(bench, &[BOND], "generic"),
+            |bench| on_one_processor(|| replaced(bench, &[BOND], "generic")),
         ),
         trial(
             "what_an_older_gate_has_on_it_in_native_mode_is_put_on_generic",
@@ -108,6 +108,16 @@ fn under_traffic(work: impl FnOnce() -> Result<()>) -> Result<()> {
         stop.store(true, Ordering::Relaxed);
         let sending = sending.join().map_err(|_| anyhow!("the sender panicked"))?;
         worked.and(sending)
+    })
+}
+
+/// Does `work`, and what it starts, on one processor. An emulated one may run into the breakpoint that the kernel has in the way to XDP programs while another
+/// processor changes that (`bpf_dispatcher_change_prog`), and learn too late that it is gone: then the kernel panics. Seen under a flood, in qemu without KVM.
+fn on_one_processor(work: impl FnOnce() -> Result<()> + Send) -> Result<()> {
+    let first = *cpu::allowed()?.first().context("no processor")?;
+    thread::scope(|scope| {
+        let working = scope.spawn(|| cpu::keep_to(first).and_then(|()| work()));
+        working.join().map_err(|_| anyhow!("the work panicked"))?
     })
 }
 
