@@ -8,7 +8,7 @@ use libtest_mimic::Trial;
 
 use crate::{
     bench::{BOND, Bench, FAR, FAR_BOND, Found, LIMIT, PORTS, ip, syns},
-    trials::{judged, not_native},
+    trials::judged,
 };
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {
@@ -82,11 +82,10 @@ fn judged_while_a_port_is_away(bench: &Bench<'_>) -> Result<()> {
     judged(bench, "after a port failed", &[two])?;
     ip(&format!("link set {one} up\n"))?;
     aggregated("after the port came back")?;
-    judged(bench, "after the port came back", &FAR)
+    judged(bench, "after the port came back", &[one])
 }
 
 fn on_bond(bench: &Bench<'_>) -> Result<()> {
-    not_native(bench)?;
     let daemon = bench.run(&[BOND], "auto")?;
     judged_while_a_port_is_away(bench)?;
     let doctor = bench.doctor("placement", BOND)?;

@@ -121,7 +121,7 @@ fn on_bond(bench: &Bench<'_>) -> Result<()> {
 }
 
 /// The kernel would take the program, and it would judge nothing: its frames are those of the ports.
-pub(crate) fn not_native(bench: &Bench<'_>) -> Result<()> {
+fn not_native(bench: &Bench<'_>) -> Result<()> {
     let output = bench.fails(&[BOND], "native")?;
     ensure!(
         output.code() == Some(1)
