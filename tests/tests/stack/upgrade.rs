@@ -100,7 +100,7 @@ fn under_traffic(work: impl FnOnce() -> Result<()>) -> Result<()> {
                     sender.send(&syn.frame(number))?;
                 }
                 // As many as an emulated processor can take.
-                thread::sleep(Duration::from_millis(2));
+                thread::sleep(Duration::from_millis(5));
             }
             Ok(())
         });
