@@ -1,5 +1,6 @@
 //! The program on interfaces: by pinned BPF links, replaced in place, in a mode that is never a silent fallback.
 
+mod above;
 mod links;
 mod marks;
 mod stripped;
@@ -26,7 +27,7 @@ use crate::{
     config::{Config, Missing, Mode},
     error::whole,
     pins::{Pins, PinsError},
-    sys::{AttachedXdp, Device, XdpLink, XdpMode, devices},
+    sys::{AttachedXdp, Device, XdpLink, XdpMode, details},
 };
 
 /// An interface that the program cannot be put on.
@@ -110,6 +111,18 @@ pub enum AttachError {
         /// Its name.
         interface: String,
     },
+    /// A device on top of it has a program, such as the bond that it is a port of.
+    #[error(
+        "{interface}: {above}, which is on top of it, has an XDP program (id {program}): the kernel takes no other one below that"
+    )]
+    Below {
+        /// Its name.
+        interface: String,
+        /// The name of the other device.
+        above: String,
+        /// The kernel's number for the program there.
+        program: u32,
+    },
     /// The kernel refused for another reason.
     #[error("{interface}: cannot attach the program: {}", whole(&**.error))]
     Refused {
@@ -147,6 +160,10 @@ impl AttachError {
             }
             Self::BlindBond { interface } => format!(
                 "name its ports under [[interface]] instead (`ip link show master {interface}` lists them); or set `mode = \"generic\"` or `\"auto\"` for the bond"
+            ),
+            Self::Below { above, program, .. } => format!(
+                "name {above} instead; or take that program off first: if it is the gate's (`gate status` names {above}), `gate detach`, which opens the gate, then start again. \
+                 The rules of `gate boot-rules` keep port 25 closed meanwhile; `bpftool prog show id {program}` says whose it is"
             ),
             Self::NoNative { .. } => "set `mode = \"generic\"` or `mode = \"auto\"` for it under [[interface]]".to_owned(),
             Self::Stripped { interface } => format!(
@@ -518,12 +535,21 @@ pub fn attach(program: &mut Xdp, target: &Target, pins: &Pins) -> Result<(), Att
     Ok(())
 }
 
-/// That somebody's program is on the interface now, which had none when it was looked at. Whatever the kernel says then (`EBUSY`, or what becomes of
-/// aya's attempt by netlink), this is why.
+/// That somebody's program is on the interface now, which had none when it was looked at, or on a device on top of it. Whatever the kernel says then
+/// (`EBUSY`, `EEXIST`, or what becomes of aya's attempt by netlink), this is why.
 fn taken(target: &Target) -> Option<AttachError> {
-    let devices = devices().ok()?;
-    let device = devices.iter().find(|it| it.index == target.index)?;
-    Some(foreign(target.name.clone(), device.xdp?))
+    let devices = details().ok()?;
+    let device = devices.iter().find(|it| it.device.index == target.index)?;
+    let interface = target.name.clone();
+    if let Some(xdp) = device.device.xdp {
+        return Some(foreign(interface, xdp));
+    }
+    let (above, program) = above::program(&devices, device)?;
+    Some(AttachError::Below {
+        interface,
+        above,
+        program,
+    })
 }
 
 /// Replaces the gate's own program on interfaces that are in another network namespace, which a look at the devices here does not find. A link takes

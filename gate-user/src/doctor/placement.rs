@@ -131,6 +131,14 @@ impl Stack<'_> {
             ));
             return findings;
         }
+        if details.device.xdp.is_none() && master.device.xdp.is_some() {
+            findings.push(at.degraded(
+                format!("is a port of the {what} {master_name}, which has an XDP program"),
+                "the kernel takes no program on a device below one that has: the gate does not start",
+                format!("name {master_name} instead; or `gate detach` first if that program is the gate's, with the rules of `gate boot-rules` loaded meanwhile"),
+            ));
+            return findings;
+        }
         let bare: Vec<&str> = self
             .ports(master)
             .filter(|it| !self.is_named(it))
@@ -208,6 +216,11 @@ mod tests {
             mode: XdpMode::Native,
         });
         assert_eq!(judge(&open, &["bond0"], "bond0", Mode::Generic), [Degraded]);
+        // Below a program the kernel takes none.
+        assert_eq!(
+            judge(&open, &["eth0", "eth1"], "eth0", Mode::Native),
+            [Degraded]
+        );
         assert_eq!(native(&["eth0", "eth1"], "eth0"), [Ok]);
         assert_eq!(native(&["eth0"], "eth0"), [Degraded]);
         assert_eq!(native(&["eth0", "eth1", "bond0"], "eth1"), [Degraded]);

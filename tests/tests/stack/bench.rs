@@ -26,7 +26,7 @@ use tempfile::TempDir;
 use crate::frame::{self, Syn};
 
 /// The longest that anything may take, on an emulated processor.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// The program under test, or why there is no trial.
 #[derive(Clone)]
@@ -107,7 +107,7 @@ impl Devices {
 impl Drop for Devices {
     fn drop(&mut self) {
         // A destructor has nobody to tell; the next trial fails on what is left.
-        for device in [BOND, PORTS[0], PORTS[1]] {
+        for device in [BOND, FAR_BOND, PORTS[0], PORTS[1]] {
             let _ = exec::tool(Command::new("ip").args(["link", "del", device]), "");
         }
     }
@@ -117,6 +117,8 @@ impl Drop for Devices {
 pub(crate) const PORTS: [&str; 2] = ["gs-one", "gs-two"];
 pub(crate) const FAR: [&str; 2] = ["gs-far-one", "gs-far-two"];
 pub(crate) const BOND: &str = "gs-bond";
+/// A bond of those, where there is one.
+pub(crate) const FAR_BOND: &str = "gs-far";
 
 /// The devices, and the gate on some of them.
 pub(crate) struct Bench<'a> {

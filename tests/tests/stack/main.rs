@@ -11,7 +11,9 @@
 mod bench;
 #[path = "../nic/frame.rs"]
 mod frame;
+mod lacp;
 mod trials;
+mod upgrade;
 
 use std::process::ExitCode;
 

@@ -6,13 +6,15 @@ use libtest_mimic::Trial;
 use crate::{
     bench::{BOND, Bench, FAR, Found, PORTS, ip, syns},
     frame::Syn,
+    lacp, upgrade,
 };
 
-/// The modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part.
+/// The modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part; that one is in [`lacp`].
 const MODES: [&str; 3] = ["active-backup", "balance-xor", "balance-rr"];
 
 pub(crate) fn all(found: &Found) -> Vec<Trial> {
-    let mut trials = Vec::new();
+    let mut trials = lacp::trials(found);
+    trials.extend(upgrade::trials(found));
     for mode in MODES {
         for (name, body) in [
             (
@@ -20,12 +22,20 @@ pub(crate) fn all(found: &Found) -> Vec<Trial> {
                 bond_control as fn(&Bench<'_>) -> Result<()>,
             ),
             ("the_gate_on_the_bond_judges_each_frame_once", on_bond),
-            ("the_gate_is_not_on_the_bond_in_native_mode", not_native),
             ("the_gate_on_each_port_judges_each_frame_once", on_ports),
-            ("the_bond_and_a_port_are_not_named_at_once", on_both),
         ] {
             trials.push(found.trial(format!("bond::{mode}::{name}"), bond(mode), body));
         }
+    }
+    // Before the kernel is asked, and so in any mode.
+    for (name, body) in [
+        (
+            "the_gate_is_not_on_the_bond_in_native_mode",
+            not_native as fn(&Bench<'_>) -> Result<()>,
+        ),
+        ("the_bond_and_a_port_are_not_named_at_once", on_both),
+    ] {
+        trials.push(found.trial(format!("bond::{name}"), bond("active-backup"), body));
     }
     trials.push(found.trial(
         "bond::a_port_that_comes_later_is_judged",
@@ -46,7 +56,7 @@ pub(crate) fn all(found: &Found) -> Vec<Trial> {
 }
 
 /// Lines of `ip` that make a bond of both ports.
-fn bond(mode: &str) -> String {
+pub(crate) fn bond(mode: &str) -> String {
     let [one, two] = PORTS;
     format!(
         "link add {BOND} type bond mode {mode} miimon 50\n\
@@ -74,7 +84,7 @@ fn bond_control(bench: &Bench<'_>) -> Result<()> {
 }
 
 /// Connections into each wire by which any arrive: none comes through, and each is refused once.
-fn judged(bench: &Bench<'_>, when: &str, wires: &[&str]) -> Result<()> {
+pub(crate) fn judged(bench: &Bench<'_>, when: &str, wires: &[&str]) -> Result<()> {
     let syns = syns(0);
     for far in wires {
         // A bond takes a while to see that a port failed: until something comes in by the other one.

@@ -95,14 +95,16 @@ impl Jail {
         let [limit, used] = self.files.map(|it| self.directory.join(it));
         let used: u64 = fs::read_to_string(used)?.trim().parse()?;
         let stat = fs::read_to_string(self.directory.join("memory.stat"))?;
-        // What was read of files makes room for anything else.
-        let cached = stat.lines().find_map(|line| {
-            let (name, bytes) = line.split_once(' ')?;
-            ["cache", "file"]
-                .contains(&name)
-                .then(|| bytes.parse::<u64>())
-        });
-        let kept = used.saturating_sub(cached.context("no page cache in memory.stat")??);
+        let of = |names: &[&str]| {
+            stat.lines().find_map(|line| {
+                let (name, bytes) = line.split_once(' ')?;
+                names.contains(&name).then(|| bytes.parse::<u64>().ok())?
+            })
+        };
+        // What was read of files makes room for anything else, but what is in memory only has nowhere else to be, and either version counts it among the former.
+        let cached = of(&["cache", "file"]).context("no page cache in memory.stat")?;
+        let shared = of(&["shmem"]).context("no shared memory in memory.stat")?;
+        let kept = used.saturating_sub(cached.saturating_sub(shared));
         fs::write(&limit, (kept + bytes).to_string())
             .with_context(|| format!("cannot write {}", limit.display()))
     }

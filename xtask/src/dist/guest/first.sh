@@ -165,8 +165,59 @@ check watchdog_ends_it_and_it_is_started_again eventually again 2
 barked() { journalctl --no-pager --boot --unit=gate.service | grep -i 'watchdog timeout'; }
 check journal_names_the_watchdog barked
 check closed_after_the_watchdog closed
-rm /run/systemd/system/gate.service.d/trial.conf
+
+# MemoryMax= that has no room for a second generation. The first daemon keeps the memory that it once had, so that only tables are to be had anew.
+printf '[Service]\nEnvironment=GLIBC_TUNABLES=glibc.malloc.mmap_max=0:glibc.malloc.trim_threshold=4294967296:glibc.malloc.arena_max=1\n' > /run/systemd/system/gate.service.d/trial.conf
 systemctl daemon-reload
+check starts_with_memory_of_its_own systemctl restart gate.service
+group=/sys/fs/cgroup$(systemctl show --property=ControlGroup --value gate.service)
+check its_control_group_is_of_version_2 test -f "$group/memory.max"
+countries() { printf '[geoip]\ndatabases = ["%s"]\nunknown = "domestic"\n[[class]]\nname = "domestic"\ncountries = ["JP"]\n[[class]]\nname = "foreign"\ndefault = true\n' "$database"; }
+large() { countries | cat /trial/gate.toml - > /etc/gate/gate.toml; gate reload --force; }
+small() { cp /trial/gate.toml /etc/gate/gate.toml; gate reload --force; }
+# So many MiB beyond what cannot be taken back from it: of files, all but those in memory, as everything is here.
+leave() {
+    local used cached
+    used=$(cat "$group/memory.current") cached=$(awk '$1 == "file" { sum += $2 } $1 == "shmem" { sum -= $2 } END { print sum }' "$group/memory.stat")
+    systemctl set-property --runtime gate.service MemoryMax=$((used - cached + ($1 << 20)))
+}
+unlimited() { systemctl set-property --runtime gate.service MemoryMax=infinity; }
+in_force() { gate status | grep '^generation '; }
+check countries_are_in_force large
+check countries_are_no_more_in_force small
+pid=$(main_pid) before=$(in_force)
+check leaves_too_little leave 4
+too_little() { large > /trial/said 2>&1; [ $? = 1 ]; }
+check too_little_for_a_second_generation_is_refused too_little
+check error_names_the_table grep 'the table countries of [0-9]* bytes cannot be made' /trial/said
+check error_names_the_control_group grep -F "control group /system.slice/gate.service may have" /trial/said
+check what_was_in_force_stays test "$(in_force)" = "$before"
+check too_little_ends_no_daemon test "$(main_pid)" = "$pid"
+check closed_with_too_little closed
+# What the error says is done, as it says it.
+more=$(grep -o 'systemctl set-property gate.service MemoryMax=[0-9]*M' /trial/said)
+check error_says_what_gives_it_more $more
+check with_more_it_is_in_force large
+check small_again small
+
+# And a daemon that the kernel kills for memory in the middle of a reload.
+systemctl revert gate.service
+rm -f /run/systemd/system/gate.service.d/trial.conf
+systemctl daemon-reload
+check starts_as_it_is_shipped systemctl restart gate.service
+pid=$(main_pid)
+check leaves_too_little_for_the_daemon leave 4
+check reload_without_memory_fails no large
+check killed_for_memory_leaves_it_closed closed
+for_memory() { journalctl --no-pager --boot --unit=gate.service | grep -i 'oom'; }
+check journal_names_the_memory eventually for_memory
+cp /trial/gate.toml /etc/gate/gate.toml
+check gets_memory_again unlimited
+started_again() { active && [ "$(main_pid)" != "$pid" ]; }
+check killed_for_memory_is_started_again eventually started_again
+check small_after_all small
+check closed_after_the_kernel_killed_it closed
+systemctl revert gate.service
 
 systemctl stop gate.service
 check detaches gate detach
