@@ -97,14 +97,6 @@ fn is_at(status: &Status, number: u64) -> bool {
     generation.is_some_and(|it| it.number == number)
 }
 
-/// What the daemon tells monitoring systems.
-fn metrics(bench: &Bench<'_>) -> Result<String> {
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "http://127.0.0.1:25587/metrics"]);
-    bench.lab.router().contain(&mut curl);
-    exec::tool(&mut curl, "")
-}
-
 /// A reload that this daemon cannot do, after which all is as before.
 fn fails(bench: &Bench<'_>, daemon: &mut Daemon, says: &str) -> Result<()> {
     let mut config = bench.config()?;

@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     attach::Target,
@@ -206,9 +205,7 @@ pub(super) fn start(running: &Running) {
         for it in lost {
             words(
                 Event::CountersReset,
-                format!(
-                    "{it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"
-                ),
+                format!("start from zero: {}", it.told()),
             );
         }
     }

@@ -35,6 +35,7 @@ use crate::{
     },
     kernel::{self, KernelError},
     memory,
+    migrate::{self, FromZero},
     pins::{Pins, PinsError},
     rehearse::{self, Underway},
     run,
@@ -106,6 +107,8 @@ pub struct Status {
     pub bypass: Option<Bypass>,
     /// The configuration that is rehearsed beside it; nothing if none is.
     pub rehearsal: Option<Underway>,
+    /// What started from zero when another map ABI was taken over from, and is counted since.
+    pub from_zero: Vec<FromZero>,
     /// Who listens to events, and what was told; nothing if nobody does.
     pub listening: Option<Heard>,
     /// What of it is only observed for now.
@@ -203,6 +206,12 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
     problems.extend(attach::uncounted(&links, pins).iter().map(uncounted));
     readers::check(manifest.readers.as_deref(), pins, &mut problems)?;
     let memory = generations(pins, manifest.number, &mut problems)?;
+    let from_zero = migrate::from_zero(pins).unwrap_or_else(|error| {
+        problems.push(format!(
+            "what is counted only since another map ABI was taken over from: {error}"
+        ));
+        Vec::new()
+    });
     let open = interfaces.iter().any(|it| it.state == Link::Open);
     let bypass = bypass::in_force(pins)?;
     let confirm_until = run::pending(pins, &manifest)?;
@@ -257,6 +266,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         }),
         bypass,
         rehearsal: rehearse::underway(pins)?,
+        from_zero,
         listening: events::heard(pins)?,
         observed,
         interfaces,
@@ -363,6 +373,7 @@ fn without_manifest(
         generation: None,
         bypass: None,
         rehearsal: None,
+        from_zero: Vec::new(),
         listening: None,
         observed: Vec::new(),
         interfaces: Vec::new(),

@@ -7,7 +7,7 @@ use gate_tests::{gate::Daemon, interrupt, lab::Who};
 use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 
-use super::{LIMIT, READ_ONLY, WRITABLE, apart, metrics, remount, until};
+use super::{LIMIT, READ_ONLY, WRITABLE, apart, remount, until};
 use crate::{
     bench::{Bench, Found},
     rehearse::Going,
@@ -26,7 +26,7 @@ pub(super) fn trials(found: &Found) -> Vec<Trial> {
 /// How often the daemon could not do each, of those that it ever could not, as monitoring systems are told.
 fn failures(bench: &Bench<'_>) -> Result<BTreeMap<String, u64>> {
     let mut failures = BTreeMap::new();
-    let told = metrics(bench)?;
+    let told = bench.metrics()?;
     let samples = told
         .lines()
         .filter_map(|it| it.strip_prefix("gate_chore_failures_total{chore=\""));

@@ -10,7 +10,7 @@ use gate_tests::{
 use libtest_mimic::Trial;
 use nix::net::if_::if_nametoindex;
 
-use super::{LIMIT, READ_ONLY, WRITABLE, apart, metrics, remount, until};
+use super::{LIMIT, READ_ONLY, WRITABLE, apart, remount, until};
 use crate::{
     bench::{Bench, Found},
     interfaces::{HOME, home, move_home, restore_home},
@@ -49,7 +49,7 @@ fn unknown(bench: &Bench<'_>) -> Result<()> {
     let passed = unjudged(bench)?;
     ensure!(passed > 0, "what passed is counted nowhere");
     let of_home = format!("gate_interface_state{{interface=\"{HOME}\"");
-    let told = metrics(bench)?;
+    let told = bench.metrics()?;
     let open = told
         .lines()
         .any(|it| it.starts_with(&of_home) && it.ends_with("state=\"open\"} 1"));
