@@ -24,6 +24,8 @@ use nix::{
 
 /// The descriptor by which the process has the listener: one that it has no use for.
 const LISTENER: i32 = 200;
+/// `SECCOMP_IOCTL_NOTIF_ID_VALID`
+const WAITS: libc::Ioctl = 0x4008_2102;
 /// `SECCOMP_IOCTL_NOTIF_RECV` and `SECCOMP_IOCTL_NOTIF_SEND`
 const RECEIVE: libc::Ioctl = 0xc050_2100;
 const SEND: libc::Ioctl = 0xc018_2101;
@@ -194,7 +196,9 @@ pub fn watch(pid: u32, mut happens: impl FnMut(&Call<'_>) -> Result<Verdict>) ->
             };
             match read.map_err(Into::into).and_then(|()| happens(&about)) {
                 Ok(said) => verdict = said,
-                Err(error) => outcome = Err(error),
+                // Whoever was killed meanwhile has no memory left to look at.
+                Err(error) if waits(&listener, call.id) => outcome = Err(error),
+                Err(_) => {}
             }
         }
         let (error, flags) = match verdict {
@@ -210,6 +214,12 @@ pub fn watch(pid: u32, mut happens: impl FnMut(&Call<'_>) -> Result<Verdict>) ->
         // SAFETY: the kernel reads one such structure. Whoever was killed meanwhile waits for no answer.
         unsafe { libc::ioctl(listener.as_raw_fd(), SEND, &raw mut answer) };
     }
+}
+
+/// Whether the process waits before a call still.
+fn waits(listener: &OwnedFd, id: u64) -> bool {
+    // SAFETY: the kernel reads one number.
+    unsafe { libc::ioctl(listener.as_raw_fd(), WAITS, &raw const id) == 0 }
 }
 
 /// The process's end of what the kernel tells of it.

@@ -138,7 +138,8 @@ fn read_only(bench: &Bench<'_>) -> Result<()> {
     let mut daemon = Daemon::start(apart(bench)?)?;
     bench.in_force()?;
     remount(&daemon, &READ_ONLY)?;
-    fails(bench, &mut daemon, "Read-only file system")?;
+    fails(bench, &mut daemon, "cannot make the directory")?;
+    ensure!(!daemon.said().contains("taking back"), "{}", daemon.said());
     // Nothing is left of what it tried, once it may again.
     remount(&daemon, &WRITABLE)?;
     let (code, reload) = bench.gate().reload(&[])?;
