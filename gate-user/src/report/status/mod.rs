@@ -171,6 +171,9 @@ pub fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
     with(pins, daemon, problems)
 }
 
+/// What there is to say where no daemon lives.
+const UNATTENDED: &str = "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`";
+
 fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status, Error> {
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     let read = |directory: &Path| {
@@ -193,12 +196,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         pins,
     };
     let interfaces = scene.interfaces(&mut problems);
-    if !daemon.alive {
-        problems.push(
-            "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`"
-                .to_owned(),
-        );
-    }
+    problems.extend((!daemon.alive).then(|| UNATTENDED.to_owned()));
     problems.extend(unseen_vlans(&manifest, &devices));
     if !manifest.marked.is_empty() {
         marks::check(&daemon, pins, &mut problems);
@@ -206,12 +204,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
     problems.extend(attach::uncounted(&links, pins).iter().map(uncounted));
     readers::check(manifest.readers.as_deref(), pins, &mut problems)?;
     let memory = generations(pins, manifest.number, &mut problems)?;
-    let from_zero = migrate::from_zero(pins).unwrap_or_else(|error| {
-        problems.push(format!(
-            "what is counted only since another map ABI was taken over from: {error}"
-        ));
-        Vec::new()
-    });
+    let from_zero = from_zero(pins, &mut problems);
     let open = interfaces.iter().any(|it| it.state == Link::Open);
     let bypass = bypass::in_force(pins)?;
     let confirm_until = run::pending(pins, &manifest)?;
@@ -297,6 +290,16 @@ fn uncounted(what: &Uncounted) -> String {
         "answers that fail to leave are not all counted: {what}; `gate reload` tries again and says why, \
          or `gate run` where no daemon runs"
     )
+}
+
+/// What started from zero; that it cannot be read keeps nothing else from being told.
+fn from_zero(pins: &Pins, problems: &mut Vec<String>) -> Vec<FromZero> {
+    migrate::from_zero(pins).unwrap_or_else(|error| {
+        problems.push(format!(
+            "what is counted only since another map ABI was taken over from: {error}"
+        ));
+        Vec::new()
+    })
 }
 
 /// The memory of the tables of every generation that has any; what is not known of it keeps nothing else from being told.
