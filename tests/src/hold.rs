@@ -113,7 +113,8 @@ impl Call<'_> {
     pub fn read(&self) -> Result<(u32, Option<u32>)> {
         let one = self.command == Before::Lookup as u32;
         // Of one entry `map_fd` is the first word; of many, what comes after four addresses and a number.
-        let descriptor = self.attributes[if one { 0 } else { 9 }];
+        let [first, _, low, high, .., last] = self.attributes;
+        let descriptor = if one { first } else { last };
         let about = fs::read_to_string(format!("/proc/{}/fdinfo/{descriptor}", self.pid))?;
         let field = |name: &str| {
             let value = about.lines().find_map(|it| it.strip_prefix(name));
@@ -124,7 +125,7 @@ impl Call<'_> {
             return Ok((map, None));
         }
         let mut key = [0; 4];
-        let at = u64::from(self.attributes[2]) | u64::from(self.attributes[3]) << 32;
+        let at = u64::from(low) | u64::from(high) << 32;
         self.memory.read_exact_at(&mut key, at)?;
         Ok((map, Some(u32::from_ne_bytes(key))))
     }
@@ -185,7 +186,8 @@ pub fn watch(pid: u32, mut happens: impl FnMut(&Call<'_>) -> Result<Verdict>) ->
         let mut attributes = [0; 40];
         // There may be fewer: a link to an interface has four words.
         let there = usize::try_from(call.data.args[2])?.min(attributes.len());
-        let read = memory.read_exact_at(&mut attributes[..there], call.data.args[1]);
+        let words = attributes.get_mut(..there).unwrap_or_default();
+        let read = memory.read_exact_at(words, call.data.args[1]);
         let mut verdict = Verdict::Done;
         if outcome.is_ok() {
             let about = Call {

@@ -185,7 +185,9 @@ fn connect(bench: &Bench<'_>) -> Result<All> {
                         *met.tags.entry((flow.class, flow.over_limit)).or_default() += 1;
                     }
                     refused if refused == Answer::Reset.heard(family) => met.reset += 1,
-                    other => anyhow::bail!("{who}, {family}, {port}: {other}"),
+                    Seen::Refused(_) | Seen::Silent(_) | Seen::NoAnswer => {
+                        anyhow::bail!("{who}, {family}, {port}: {seen}")
+                    }
                 }
             }
             let there = gate_tests::interrupt::wait_until(super::LIMIT, || {
