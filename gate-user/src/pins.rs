@@ -531,6 +531,12 @@ fn file_name(path: &Path) -> String {
 }
 
 fn remove_if_there(path: &Path) -> Result<(), PinsError> {
+    // Of a file system that is read-only, the kernel says so before it says that nothing is there.
+    if let Err(error) = path.symlink_metadata()
+        && error.kind() == io::ErrorKind::NotFound
+    {
+        return Ok(());
+    }
     match fs::remove_file(path) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             Err(PinsError::io("remove", path)(error))

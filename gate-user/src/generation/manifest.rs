@@ -3,7 +3,11 @@
 //! The manifest travels with its generation, in a map pinned beside the tables, so that every answer about what is
 //! loaded comes from what is loaded and not from today's files.
 
-use std::{collections::BTreeMap, fmt, path::PathBuf};
+use std::{
+    collections::{BTreeMap, HashMap},
+    fmt,
+    path::PathBuf,
+};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -163,6 +167,17 @@ impl Interface {
             None if *stripped => format!("{name} stripped"),
             None => name.clone(),
         }
+    }
+
+    /// Whether a generation has its role for the device with this index; `known` is what it has for each.
+    pub(crate) fn is_known(
+        &self,
+        known: &HashMap<abi::InterfaceKey, abi::Interface>,
+        index: u32,
+    ) -> bool {
+        known
+            .iter()
+            .any(|(key, it)| key.index == index && it.counter == self.counter)
     }
 }
 

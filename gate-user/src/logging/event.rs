@@ -96,7 +96,7 @@ events! {
     Interface = "interface", Info;
     /// The gate was taken off an interface that the configuration names no more.
     InterfaceDetached = "interface_detached", Notice;
-    /// The gate is on an interface that the generation in force does not know: nothing is judged on it until there is one that does.
+    /// The gate is on an interface that the generation in force does not know: nothing is judged on it until there is one that does. Or was, when the daemon started: nothing was judged on it until then.
     InterfaceUnknown = "interface_unknown", Warning;
     /// Interfaces that come and go are not heard of, and looked at instead.
     InterfacesUnheard = "interfaces_unheard", Warning;

@@ -174,6 +174,9 @@ fn state(status: &Status, out: &mut Families) {
     }
     let until = status.bypass.as_ref().map(|it| it.until);
     out.add(&table::BYPASS, [], until.map_or(0.0, seconds));
+    for it in &status.from_zero {
+        out.add(&table::FROM_ZERO, [&*it.map], seconds(it.since));
+    }
     for it in &status.interfaces {
         let vlans = vlans(it.vlans.as_deref(), it.stripped);
         for state in Link::ALL {

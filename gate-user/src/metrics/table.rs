@@ -299,6 +299,15 @@ pub(super) static CAPACITY: Metric = Metric {
     help: "For how many entries such a map has room.",
 };
 
+pub(super) static FROM_ZERO: Metric = Metric {
+    name: "gate_from_zero_timestamp_seconds",
+    kind: Kind::Gauge,
+    unit: "seconds",
+    labels: &["map"],
+    bound: "12: one a map that goes on under another map ABI; none unless one did not",
+    help: "When a map started from zero, since a gate with another map ABI was taken over from that lays it out differently, in seconds since 1970.",
+};
+
 pub(super) static DATABASE: Metric = Metric {
     name: "gate_database_info",
     kind: Kind::Info,
@@ -507,7 +516,7 @@ pub(super) static CHORE_FAILURES: Metric = Metric {
 };
 
 /// All of them, in the order of the documentation.
-pub static METRICS: [&Metric; 56] = [
+pub static METRICS: [&Metric; 57] = [
     &STATE,
     &PROBLEMS,
     &GENERATION,
@@ -541,6 +550,7 @@ pub static METRICS: [&Metric; 56] = [
     &OTHER,
     &ENTRIES,
     &CAPACITY,
+    &FROM_ZERO,
     &DATABASE,
     &BUILT,
     &NETWORKS,

@@ -13,6 +13,7 @@
 //! versions only add, the first words of the map of state, and the note that says what its maps mean (`layout`).
 
 mod layout;
+mod zero;
 
 use std::{
     collections::BTreeMap,
@@ -22,8 +23,9 @@ use std::{
 
 use gate_common::abi::{State, TRACEPOINTS};
 
-pub(crate) use self::layout::leave;
-use self::layout::{Layout, loses};
+use self::layout::Layout;
+pub use self::zero::FromZero;
+pub(crate) use self::{layout::leave, zero::from_zero};
 use crate::{
     control,
     error::Error,
@@ -115,7 +117,7 @@ pub struct Migrated {
     /// The version that was in force.
     pub from: u32,
     /// What starts from zero.
-    pub lost: Vec<&'static str>,
+    pub lost: Vec<FromZero>,
 }
 
 /// Pins of another version, which are to become ours.
@@ -124,7 +126,7 @@ pub(crate) struct Migration {
     other: Pins,
     /// Whether an earlier start of this version had put a generation in force already.
     begun: bool,
-    lost: Vec<&'static str>,
+    lost: Vec<FromZero>,
 }
 
 impl Migration {
@@ -182,9 +184,10 @@ impl Migration {
         leave(pins)?;
         self.share_links(pins)?;
         self.share_maps(pins, object)?;
-        for note in [Note::Bypass, Note::Confirmed, Note::State] {
+        for note in [Note::Bypass, Note::Confirmed, Note::State, Note::FromZero] {
             share(&self.other.note(note), &pins.note(note))?;
         }
+        zero::note(pins, self.lost.clone())?;
         // These judge nothing, and no packet passes for the want of them.
         for path in self.movable()? {
             pins.take_over(&self.other, &path)?;
@@ -246,7 +249,8 @@ impl Migration {
             };
             // Where we had a generation in force already, it is our counts that go on.
             if !goes_on && !self.begun {
-                self.lost.push(loses(name));
+                let lost = FromZero::now(name, self.other.abi(), pins.abi());
+                self.lost.push(lost);
             }
         }
         Ok(())

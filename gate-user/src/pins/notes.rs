@@ -17,6 +17,8 @@ pub enum Note {
     Events,
     /// Where the daemon keeps what is in force for the next start of the machine.
     State,
+    /// What started from zero when another version of the map ABI was taken over from.
+    FromZero,
     /// How the maps are laid out, for a gate of another version of the map ABI.
     Layout,
 }
@@ -29,6 +31,7 @@ impl Note {
             Self::Rehearsal => "rehearsal",
             Self::Events => "events",
             Self::State => "state",
+            Self::FromZero => "from_zero",
             Self::Layout => "layout",
         }
     }

@@ -124,7 +124,18 @@ pub struct Running {
     instead: Option<Instead>,
     /// What became of what another version of the map ABI had in force.
     migrated: Option<Migrated>,
+    /// What the start found that was judged by nobody.
+    unknown: Option<Unknown>,
     _lock: Lock,
+}
+
+/// Interfaces that the program was on at a start, and that the generation in force then did not know by the index that they have.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unknown {
+    /// That generation.
+    pub generation: u32,
+    /// The interfaces.
+    pub interfaces: Vec<Target>,
 }
 
 /// Puts a configuration in force; or, where there is a fallback and that cannot be, something else.
@@ -146,6 +157,7 @@ pub fn start(
         maps,
         in_force,
         migrated,
+        unknown,
     } = match result {
         Ok(started) => started,
         Err(error) => {
@@ -171,6 +183,7 @@ pub fn start(
         store: fallback.map(|it| it.store.clone()),
         instead: ready.instead,
         migrated,
+        unknown,
         _lock: lock,
     };
     running.warnings.extend(undone);
@@ -223,6 +236,7 @@ fn put_in_force(
     progress: &mut Progress,
 ) -> Result<Started, Error> {
     let ready = Ready::start(pins, order, fallback, inherited, progress)?;
+    let unknown = ready.unknown(pins);
     control::clean_up(pins)?;
     let endpoint = Endpoint::new(pins)?;
     let (gate, in_force) = force::start(pins, order.means(), &ready)?;
@@ -234,6 +248,7 @@ fn put_in_force(
         maps,
         in_force,
         migrated: None,
+        unknown,
     })
 }
 
@@ -245,6 +260,7 @@ struct Started {
     maps: Maps,
     in_force: force::InForce,
     migrated: Option<Migrated>,
+    unknown: Option<Unknown>,
 }
 
 fn list_devices() -> Result<Vec<Device>, Error> {
@@ -512,6 +528,12 @@ impl Running {
     #[must_use]
     pub fn migrated(&self) -> Option<&Migrated> {
         self.migrated.as_ref()
+    }
+
+    /// The interfaces that nothing was judged on when it started, although the program was on them.
+    #[must_use]
+    pub fn found_unknown(&self) -> Option<&Unknown> {
+        self.unknown.as_ref()
     }
 
     /// Whether a gate was in force before it started.

@@ -10,7 +10,7 @@ use std::{
 use gate_common::abi::GenerationWord;
 
 use super::{
-    Order, PARTLY_LOST, change,
+    Order, PARTLY_LOST, Unknown, change,
     confirm::{self, Waits},
     fallback::{self, Fallback, Instead},
     force::InForce,
@@ -18,7 +18,7 @@ use super::{
     recall::{self, Back},
 };
 use crate::{
-    attach::{self, Targets, Tolerance},
+    attach::{self, Target, Targets, Tolerance},
     change::Change,
     clock::Deadline,
     config::Config,
@@ -289,6 +289,26 @@ impl Ready {
             targets,
             readers,
             shared,
+        })
+    }
+
+    /// The interfaces that the program is on, and that the generation before does not know by the index that they have: nothing is judged on them until
+    /// this one is in force. What its tables do not tell, because somebody removed their pins or they are of another version, is not known here.
+    pub(super) fn unknown(&self, pins: &Pins) -> Option<Unknown> {
+        let number = self.before.word.number();
+        let before = self.before.manifest.as_ref().filter(|_| number != 0)?;
+        let known = kernel::interfaces(&pins.generation(number)).ok()?;
+        let unknown = |target: &&Target| {
+            let mut named = before
+                .interfaces
+                .iter()
+                .filter(|it| it.name == target.name());
+            target.linked() && named.any(|it| !it.is_known(&known, target.index()))
+        };
+        let interfaces: Vec<Target> = self.targets.found.iter().filter(unknown).cloned().collect();
+        (!interfaces.is_empty()).then_some(Unknown {
+            generation: number,
+            interfaces,
         })
     }
 

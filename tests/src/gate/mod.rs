@@ -28,7 +28,7 @@ pub use self::{
         RehearsedSource, Underway,
     },
     report::{
-        AnswerPackets, Bypass, Change, ClassPackets, Counters, CountryPackets, Flow,
+        AnswerPackets, Bypass, Change, ClassPackets, Counters, CountryPackets, Flow, FromZero,
         InterfacePackets, InterfaceState, LimitEvents, Listed, Lookup, Packets, PoolPackets,
         ReasonPackets, Reload, ShownPackets, SourcePackets, Status, Step, Switched, UnsentPackets,
     },

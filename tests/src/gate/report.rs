@@ -224,6 +224,8 @@ pub struct Status {
     pub rehearsal: Option<super::Underway>,
     /// Why nothing is refused for now.
     pub bypass: Option<Bypass>,
+    /// What started from zero at an upgrade.
+    pub from_zero: Vec<FromZero>,
     /// What is only observed.
     pub observed: Vec<Observed>,
     /// The memory of each generation's tables.
@@ -234,6 +236,21 @@ pub struct Status {
     pub attribution: Vec<String>,
     /// The group whose members may read tags.
     pub readers: Option<String>,
+}
+
+/// Something that a gate with another map ABI laid out otherwise.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct FromZero {
+    /// The map, as in metrics.
+    pub map: String,
+    /// What is in it.
+    pub what: String,
+    /// Since when it is counted.
+    pub since: Timestamp,
+    /// The map ABI before.
+    pub from_abi: u32,
+    /// The map ABI since then.
+    pub to_abi: u32,
 }
 
 /// Why nothing is refused for now, in `gate status` and `gate bypass`.

@@ -167,6 +167,14 @@ impl<'a> Bench<'a> {
         Gate::new(&self.tools.program, &self.lab)
     }
 
+    /// What the daemon tells monitoring systems.
+    pub(crate) fn metrics(&self) -> Result<String> {
+        let mut curl = Command::new("curl");
+        curl.args(["-s", "http://127.0.0.1:25587/metrics"]);
+        self.lab.router().contain(&mut curl);
+        exec::tool(&mut curl, "")
+    }
+
     /// The program of another version of the map ABI, in the same place.
     pub(crate) fn another(&self) -> Result<Gate<'_>> {
         let program = self.tools.another.as_deref();

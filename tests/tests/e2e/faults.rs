@@ -97,14 +97,6 @@ fn is_at(status: &Status, number: u64) -> bool {
     generation.is_some_and(|it| it.number == number)
 }
 
-/// What the daemon tells monitoring systems.
-fn metrics(bench: &Bench<'_>) -> Result<String> {
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "http://127.0.0.1:25587/metrics"]);
-    bench.lab.router().contain(&mut curl);
-    exec::tool(&mut curl, "")
-}
-
 /// A reload that this daemon cannot do, after which all is as before.
 fn fails(bench: &Bench<'_>, daemon: &mut Daemon, says: &str) -> Result<()> {
     let mut config = bench.config()?;
@@ -146,7 +138,8 @@ fn read_only(bench: &Bench<'_>) -> Result<()> {
     let mut daemon = Daemon::start(apart(bench)?)?;
     bench.in_force()?;
     remount(&daemon, &READ_ONLY)?;
-    fails(bench, &mut daemon, "Read-only file system")?;
+    fails(bench, &mut daemon, "cannot make the directory")?;
+    ensure!(!daemon.said().contains("taking back"), "{}", daemon.said());
     // Nothing is left of what it tried, once it may again.
     remount(&daemon, &WRITABLE)?;
     let (code, reload) = bench.gate().reload(&[])?;

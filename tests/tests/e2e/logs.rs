@@ -151,7 +151,7 @@ fn unread(bench: &Bench<'_>) -> Result<()> {
     ensure!(degraded["state"] == "degraded", "{degraded:#}");
     bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
     bench.open(Who::Static, Who::OtherMail, 25)?;
-    let page = metrics(bench)?;
+    let page = bench.metrics()?;
     ensure!(page.contains("\ngate_log_blocked 1\n"), "{page}");
 
     let lines = std::thread::spawn(move || -> Vec<String> {
@@ -168,9 +168,11 @@ fn unread(bench: &Bench<'_>) -> Result<()> {
         .as_u64()
         .context("no count")?;
     let counted = interrupt::wait_until(LIMIT, || {
-        metrics(bench).is_ok_and(|it| it.contains(&format!("\ngate_log_lost_lines_total {lost}\n")))
+        bench
+            .metrics()
+            .is_ok_and(|it| it.contains(&format!("\ngate_log_lost_lines_total {lost}\n")))
     })?;
-    ensure!(counted, "{lost} lost: {}", metrics(bench)?);
+    ensure!(counted, "{lost} lost: {}", bench.metrics()?);
     ensure!(daemon.terminate()? == Some(0), "no clean end");
     let lines = lines
         .join()
@@ -195,13 +197,6 @@ fn unread(bench: &Bench<'_>) -> Result<()> {
         lines.last()
     );
     Ok(())
-}
-
-fn metrics(bench: &Bench<'_>) -> Result<String> {
-    let mut curl = Command::new("curl");
-    curl.args(["-s", "http://127.0.0.1:25587/metrics"]);
-    bench.lab.router().contain(&mut curl);
-    exec::tool(&mut curl, "")
 }
 
 fn ends(bench: &Bench<'_>) -> Result<()> {

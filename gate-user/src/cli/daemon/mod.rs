@@ -55,7 +55,7 @@ const MARKS: Duration = Duration::from_secs(5);
 /// How often tags that are too old are removed.
 const SWEEP: Duration = Duration::from_hours(1);
 /// How soon that is tried again where it failed.
-const RETRY: Duration = Duration::from_mins(1);
+const RETRY: Duration = Duration::from_secs(10);
 /// How often sources are deleted that are over: how much later than said they are.
 const SWEEP_SOURCES: Duration = Duration::from_secs(10);
 

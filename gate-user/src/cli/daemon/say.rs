@@ -6,7 +6,6 @@ use std::{
     time::Duration,
 };
 
-use gate_common::abi::ABI_VERSION;
 use gate_user::{
     Error,
     attach::Target,
@@ -196,6 +195,16 @@ pub(super) fn start(running: &Running) {
         let attached = format!("{}: {}, {} mode{note}", it.label(), it.role, mode.name());
         log(Entry::new(Event::Interface, attached).text(Field::Interface, &it.name));
     }
+    if let Some(before) = running.found_unknown() {
+        for interface in &before.interfaces {
+            let (name, index) = (interface.name(), interface.index());
+            let message = format!(
+                "{name}: has the index {index}, which generation {} did not know: until this start, packets passed there unjudged, as `no_role`",
+                before.generation
+            );
+            log_unknown(interface, before.generation, message);
+        }
+    }
     if let Some(Migrated { from, lost }) = running.migrated() {
         words(
             Event::Migrated,
@@ -206,9 +215,7 @@ pub(super) fn start(running: &Running) {
         for it in lost {
             words(
                 Event::CountersReset,
-                format!(
-                    "{it} start from zero: the map ABIs {from} and {ABI_VERSION} lay them out differently"
-                ),
+                format!("start from zero: {}", it.told()),
             );
         }
     }
@@ -264,9 +271,13 @@ pub(super) fn unknown(interface: &Target, generation: u32) {
     let message = format!(
         "{name}: has the index {index} now, which generation {generation} does not know: packets pass there unjudged, as `no_role`, until there is one that does"
     );
+    log_unknown(interface, generation, message);
+}
+
+fn log_unknown(interface: &Target, generation: u32, message: String) {
     let unknown = Entry::new(Event::InterfaceUnknown, message);
     log(unknown
-        .text(Field::Interface, name)
+        .text(Field::Interface, interface.name())
         .number(Field::Generation, generation));
 }
 

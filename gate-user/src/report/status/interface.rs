@@ -103,11 +103,7 @@ fn interface(
     let device = linked.or_else(|| devices.iter().find(|device| device.name == *name));
     let is_blind =
         |device: &Device| device.is_bond && device.xdp.is_some_and(|it| it.mode == XdpMode::Native);
-    let is_known = |device: &Device| {
-        known
-            .iter()
-            .any(|(key, it)| key.index == device.index && it.counter == named.counter)
-    };
+    let is_known = |device: &Device| named.is_known(known, device.index);
     let unknown = linked.filter(|it| !is_known(it));
     let is_replaced = link.is_some_and(|link| link.is_replaced);
     let judging = linked

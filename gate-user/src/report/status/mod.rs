@@ -35,6 +35,7 @@ use crate::{
     },
     kernel::{self, KernelError},
     memory,
+    migrate::{self, FromZero},
     pins::{Pins, PinsError},
     rehearse::{self, Underway},
     run,
@@ -106,6 +107,8 @@ pub struct Status {
     pub bypass: Option<Bypass>,
     /// The configuration that is rehearsed beside it; nothing if none is.
     pub rehearsal: Option<Underway>,
+    /// What started from zero when another map ABI was taken over from, and is counted since.
+    pub from_zero: Vec<FromZero>,
     /// Who listens to events, and what was told; nothing if nobody does.
     pub listening: Option<Heard>,
     /// What of it is only observed for now.
@@ -168,6 +171,9 @@ pub fn status_within(pins: &Pins, standing: Standing) -> Result<Status, Error> {
     with(pins, daemon, problems)
 }
 
+/// What there is to say where no daemon lives.
+const UNATTENDED: &str = "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`";
+
 fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status, Error> {
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     let read = |directory: &Path| {
@@ -190,12 +196,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         pins,
     };
     let interfaces = scene.interfaces(&mut problems);
-    if !daemon.alive {
-        problems.push(
-            "no daemon runs: verdicts go on, but nothing follows changes of the clock and of data; start `gate run`"
-                .to_owned(),
-        );
-    }
+    problems.extend((!daemon.alive).then(|| UNATTENDED.to_owned()));
     problems.extend(unseen_vlans(&manifest, &devices));
     if !manifest.marked.is_empty() {
         marks::check(&daemon, pins, &mut problems);
@@ -203,6 +204,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
     problems.extend(attach::uncounted(&links, pins).iter().map(uncounted));
     readers::check(manifest.readers.as_deref(), pins, &mut problems)?;
     let memory = generations(pins, manifest.number, &mut problems)?;
+    let from_zero = from_zero(pins, &mut problems);
     let open = interfaces.iter().any(|it| it.state == Link::Open);
     let bypass = bypass::in_force(pins)?;
     let confirm_until = run::pending(pins, &manifest)?;
@@ -257,6 +259,7 @@ fn with(pins: &Pins, daemon: Daemon, mut problems: Vec<String>) -> Result<Status
         }),
         bypass,
         rehearsal: rehearse::underway(pins)?,
+        from_zero,
         listening: events::heard(pins)?,
         observed,
         interfaces,
@@ -287,6 +290,16 @@ fn uncounted(what: &Uncounted) -> String {
         "answers that fail to leave are not all counted: {what}; `gate reload` tries again and says why, \
          or `gate run` where no daemon runs"
     )
+}
+
+/// What started from zero; that it cannot be read keeps nothing else from being told.
+fn from_zero(pins: &Pins, problems: &mut Vec<String>) -> Vec<FromZero> {
+    migrate::from_zero(pins).unwrap_or_else(|error| {
+        problems.push(format!(
+            "what is counted only since another map ABI was taken over from: {error}"
+        ));
+        Vec::new()
+    })
 }
 
 /// The memory of the tables of every generation that has any; what is not known of it keeps nothing else from being told.
@@ -363,6 +376,7 @@ fn without_manifest(
         generation: None,
         bypass: None,
         rehearsal: None,
+        from_zero: Vec::new(),
         listening: None,
         observed: Vec::new(),
         interfaces: Vec::new(),

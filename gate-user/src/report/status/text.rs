@@ -46,6 +46,9 @@ impl Status {
         if let Some(it) = &self.listening {
             writeln!(out, "listening   {it}")?;
         }
+        for it in &self.from_zero {
+            writeln!(out, "from zero   {}", it.told())?;
+        }
         for it in &self.observed {
             writeln!(out, "observed    {it}")?;
         }

@@ -19,11 +19,11 @@ use super::{LIMIT, listened, maps};
 use crate::bench::Bench;
 
 /// A `gate events` that goes on, and the file that it writes to: a pipe that nobody reads would hold it up.
-pub(super) struct Going(pub(super) Child, PathBuf);
+pub(crate) struct Going(pub(crate) Child, PathBuf);
 
 impl Going {
     /// Starts one, and waits until `gate privacy` shows it.
-    pub(super) fn begin(bench: &Bench<'_>, more: &[&str]) -> Result<Self> {
+    pub(crate) fn begin(bench: &Bench<'_>, more: &[&str]) -> Result<Self> {
         let arguments = [&["events"], more].concat();
         Self::spawn(bench, bench.gate().command(&arguments))
     }
@@ -50,7 +50,7 @@ impl Going {
         Ok(going)
     }
 
-    pub(super) fn signal(&self, signal: Signal) -> Result<()> {
+    pub(crate) fn signal(&self, signal: Signal) -> Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.0.id())?);
         Ok(kill(pid, signal)?)
     }

@@ -34,7 +34,8 @@ use libtest_mimic::Trial;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use self::going::{Going, Heard};
+pub(crate) use self::going::Going;
+use self::going::Heard;
 use crate::bench::{Bench, Found};
 
 pub(crate) fn trials(found: &Found) -> Vec<Trial> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
     exec,
     gate::Daemon,
-    hold::{self, Attempt},
+    hold::{self, Attempt, Before, Call, Verdict},
     lab::Who,
     pin,
 };
@@ -50,15 +50,15 @@ fn start(bench: &Bench<'_>, how: How) -> Result<()> {
     let config = bench.config()?.write(&bench.lab, "gate.toml")?;
     let mut command = bench.gate().command(&["run", "--config"]);
     command.arg(config);
-    hold::prepare(&mut command);
+    hold::prepare(&mut command, [Before::Link; 2]);
     let mut daemon = Daemon::spawn(command)?;
     let pid = daemon.id();
     let mut held: Option<Option<OwnedFd>> = None;
-    let happens = |attempt: Attempt| {
-        if attempt == to(index) && held.is_none() {
+    let happens = |call: &Call<'_>| {
+        if call.link() == to(index) && held.is_none() {
             held = Some(occupy(bench, how, index)?);
         }
-        Ok(())
+        Ok(Verdict::Done)
     };
     thread::scope(|scope| {
         let watch = scope.spawn(|| hold::watch(pid, happens));

@@ -10,17 +10,44 @@ use gate_tests::{
 use libtest_mimic::Trial;
 use nix::net::if_::if_nametoindex;
 
-use super::{LIMIT, READ_ONLY, WRITABLE, apart, metrics, remount, until};
+use super::{LIMIT, READ_ONLY, WRITABLE, apart, remount, until};
 use crate::{
     bench::{Bench, Found},
     interfaces::{HOME, home, move_home, restore_home},
 };
 
 pub(super) fn trials(found: &Found) -> Vec<Trial> {
-    vec![found.lab_trial(
-        "faults::an_interface_that_the_generation_does_not_know",
-        unknown,
-    )]
+    vec![
+        found.lab_trial(
+            "faults::an_interface_that_the_generation_does_not_know",
+            unknown,
+        ),
+        found.lab_trial("faults::an_interface_that_a_start_does_not_know", at_start),
+    ]
+}
+
+/// While no daemon ran, nothing was judged on it; the next one says so, once, and has it judged.
+fn at_start(bench: &Bench<'_>) -> Result<()> {
+    let path = bench.config()?.write(&bench.lab, "gate.toml")?;
+    let first = bench.gate().run(&path)?;
+    ensure!(!first.said().contains("did not know"), "{}", first.said());
+    first.kill()?;
+    let index = move_and_return(bench)?;
+    let (_, status) = bench.gate().status()?;
+    ensure!(
+        status.state == "open" && home(&status) == Some("open"),
+        "{status:?}"
+    );
+    let says = format!("{HOME}: has the index {index}, which generation 1 did not know");
+    let next = bench.gate().run(&path)?;
+    let said = next.said();
+    let times = |words: &str| said.matches(words).count();
+    ensure!(times(&says) == 1 && times("did not know") == 1, "{said}");
+    bench.in_force()?;
+    next.kill()?;
+    let last = bench.gate().run(&path)?;
+    ensure!(!last.said().contains("did not know"), "{}", last.said());
+    bench.in_force()
 }
 
 /// The daemon cannot pin anything, so that it makes no generation for the interface: everybody says that nothing is judged there. Once it can, it does.
@@ -49,7 +76,7 @@ fn unknown(bench: &Bench<'_>) -> Result<()> {
     let passed = unjudged(bench)?;
     ensure!(passed > 0, "what passed is counted nowhere");
     let of_home = format!("gate_interface_state{{interface=\"{HOME}\"");
-    let told = metrics(bench)?;
+    let told = bench.metrics()?;
     let open = told
         .lines()
         .any(|it| it.starts_with(&of_home) && it.ends_with("state=\"open\"} 1"));
@@ -65,6 +92,14 @@ fn unknown(bench: &Bench<'_>) -> Result<()> {
     ensure!(
         daemon.said().matches(&says).count() == 1,
         "{}",
+        daemon.said()
+    );
+    // What it was about to do, and not what there was to take back of it.
+    let cause = "cannot make the directory";
+    let said = interrupt::wait_until(LIMIT, || daemon.said().contains(cause))?;
+    ensure!(
+        said && !daemon.said().contains("taking back"),
+        "the log should say `{cause}`: {}",
         daemon.said()
     );
     explained(bench)?;

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | `ends` | what ends a rehearsal, and what is left of it |
 //! | `replayed` | hundreds of frames, about which `gate replay` has to say the same |
+//! | `submission` | classes and limits of submission: what is said comes true |
 
 mod ends;
 pub(crate) mod replayed;
+mod submission;
 
 use std::{
     process::{Child, Stdio},
@@ -35,6 +37,10 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("rehearse::a_relay_an_exemption_and_a_class_that_go", lists),
         found.lab_trial("rehearse::nothing_differs_from_itself", nothing),
         found.lab_trial("rehearse::what_replay_says_of_both", replayed::replayed),
+        found.lab_trial(
+            "rehearse::what_is_said_of_submission_comes_true",
+            submission::comes_true,
+        ),
         found.lab_trial("rehearse::mistakes_are_told", mistakes),
     ];
     trials.extend(ends::trials(found));

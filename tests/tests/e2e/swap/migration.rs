@@ -9,15 +9,20 @@ use std::{
     time::Duration,
 };
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use gate_tests::{
     exec::{self, Output},
-    gate::{Daemon, Gate},
+    gate::{Daemon, FromZero, Gate},
     interrupt,
     lab::Who,
     pin::{self, Object},
 };
+use gate_user::{
+    kernel::write_note,
+    pins::{Note, Pins},
+};
 use libtest_mimic::Trial;
+use serde_json::json;
 
 use super::{
     LIMIT, Scene, Side,
@@ -167,6 +172,9 @@ fn bypassed(bench: &Bench<'_>) -> Result<()> {
 fn named(bench: &Bench<'_>) -> Result<()> {
     let path = config(bench)?;
     bench.gate().run(&path)?.kill()?;
+    // Something that started from zero before, and goes on this time.
+    let before = json!([{ "map": "flows", "what": "tags of connections", "since": "2026-01-01T00:00:00Z", "from_abi": 7, "to_abi": 8 }]);
+    write_note(&Pins::new(bench.lab.pins())?, Note::FromZero, &before)?;
     let daemon = bench.another()?.run(&path)?;
     let said = daemon.said();
     let lost: Vec<&str> = said
@@ -177,7 +185,56 @@ fn named(bench: &Bench<'_>) -> Result<()> {
         matches!(&lost[..], [one] if one.contains("counts of token buckets")),
         "{said}"
     );
-    bench.refused(Who::Subscriber, Who::OtherMail, 25)
+    bench.refused(Who::Subscriber, Who::OtherMail, 25)?;
+    let there = told(bench, bench.another()?)?;
+    // It is still counted only since then, whoever starts next.
+    daemon.kill()?;
+    let daemon = bench.another()?.run(&path)?;
+    let later = told(bench, bench.another()?)?;
+    ensure!(later == there, "{there:?} became {later:?}");
+    daemon.kill()?;
+    let _daemon = bench.gate().run(&path)?;
+    let back = told(bench, bench.gate())?;
+    ensure!(
+        back.since > there.since
+            && (back.from_abi, back.to_abi) == (there.to_abi, there.from_abi)
+            && there.to_abi == there.from_abi + 1,
+        "{there:?}, then {back:?}"
+    );
+    Ok(())
+}
+
+/// What started from zero last, as `gate status` and the metrics have it, after what did before; nothing is wrong for it.
+fn told(bench: &Bench<'_>, gate: Gate<'_>) -> Result<FromZero> {
+    let (code, status) = gate.status()?;
+    let [earlier, zero] = &status.from_zero[..] else {
+        bail!("not one more thing: {:?}", status.from_zero);
+    };
+    ensure!(
+        code == Some(0)
+            && (&*earlier.map, earlier.to_abi) == ("flows", 8)
+            && (&*zero.map, &*zero.what) == ("limited", "counts of token buckets"),
+        "{status:?}"
+    );
+    let text = gate.text(&["status"])?;
+    let line = format!(
+        "from zero   {}: since {:.0}, when map ABI {} took over from {}",
+        zero.what, zero.since, zero.to_abi, zero.from_abi
+    );
+    ensure!(text.contains(&line), "{text} should have `{line}`");
+    let metrics = bench.metrics()?;
+    let samples: Vec<f64> = metrics
+        .lines()
+        .filter_map(|it| it.strip_prefix("gate_from_zero_timestamp_seconds{map=\"limited\"} "))
+        .map(str::parse)
+        .collect::<Result<_, _>>()?;
+    let seconds = zero.since.as_duration().as_secs_f64();
+    ensure!(
+        matches!(samples[..], [one] if (one - seconds).abs() < 1.0)
+            && metrics.matches("gate_from_zero_timestamp_seconds{").count() == 2,
+        "{seconds}: {metrics}"
+    );
+    Ok(zero.clone())
 }
 
 /// All its interfaces are gone, and its links with them: its counters are not.
