@@ -310,6 +310,8 @@ pub struct Pool {
     pub source_v4: u8,
     /// How many leading bits of an IPv6 address one subscriber line keeps, 1 to 128.
     pub source_v6: u8,
+    /// When the whole of it ends: no prefix is in it longer.
+    pub until: Option<Timestamp>,
     /// Its prefixes, none twice; at least one, but for the pool of exemptions.
     pub prefixes: Vec<PoolPrefix>,
     /// Where it is configured.

@@ -176,6 +176,9 @@ pub struct Pool {
     pub answer: Option<String>,
     /// Before which moment it is only observed.
     pub effective_from: Option<Timestamp>,
+    /// When the whole of it ends.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// Its counter.
     pub counter: u32,
 }

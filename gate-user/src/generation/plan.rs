@@ -399,6 +399,7 @@ fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, T
             action: restricted.then(|| it.treatment.action.to_string()),
             answer: restricted.then(|| it.treatment.answer.to_string()),
             effective_from: it.treatment.effective_from,
+            until: it.until,
             counter: numbers.of(Counted::Pool(it.name.clone()))?,
         })
     };
