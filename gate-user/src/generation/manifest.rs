@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
+use super::lines::Line;
 use crate::config::{Counters, Limit, ListFile, Metrics};
 
 /// Everything that a reader needs to put words to a generation's numbers.
@@ -71,6 +72,9 @@ pub struct Manifest {
     /// When the gate goes back to `previous`, unless a person confirms this one.
     #[serde(default)]
     pub confirm_until: Option<Timestamp>,
+    /// What decides about who is in no list.
+    #[serde(default)]
+    pub lines: Vec<Line>,
     /// The words that the databases' licences ask for wherever results are shown.
     pub attribution: Vec<String>,
     /// The prefix lists, by [`abi::List::name`].
