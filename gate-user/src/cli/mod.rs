@@ -403,9 +403,15 @@ fn zone() -> TimeZone {
     match (TimeZone::try_system(), env::var_os("TZ")) {
         (Ok(zone), _) => zone,
         (Err(_), None) => TimeZone::UTC,
-        (Err(error), Some(_)) => Cli::command()
-            .error(ErrorKind::InvalidValue, format!("{error:#}"))
-            .exit(),
+        (Err(_), Some(name)) => {
+            let name = name.display();
+            let message = format!(
+                "this machine knows no time zone `{name}`, which TZ names: write one of those in /usr/share/zoneinfo (package tzdata)"
+            );
+            Cli::command()
+                .error(ErrorKind::InvalidValue, message)
+                .exit()
+        }
     }
 }
 

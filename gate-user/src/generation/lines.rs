@@ -48,6 +48,8 @@ pub(super) fn lines(
     now: Timestamp,
 ) -> Vec<Line> {
     let before = previous.map_or(&[][..], |it| &it.lines);
+    // Of whole seconds, as in the source map.
+    let now = Timestamp::from_second(now.as_second()).unwrap_or(now);
     let line = |of: Decides, says: &str, origin: &Origin| {
         let mut before = before.iter();
         let same = before.find(|it| it.of == of && it.says == says);
