@@ -160,12 +160,14 @@ fn index(pins: &Pins, arrival: &Arrival) -> Result<u32, Error> {
     let interface = || arrival.device.clone();
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
     let links = attach::placed(&devices, pins)?;
+    let is_here = devices.iter().any(|it| it.name == arrival.device);
     match links.get(&arrival.device) {
         Some(Placed {
             device: Some(device),
             ..
         }) => Ok(device.index),
-        Some(placed) if placed.is_elsewhere() => Err(ExplainError::Elsewhere {
+        // Another device may have its name here.
+        Some(placed) if placed.is_elsewhere() && !is_here => Err(ExplainError::Elsewhere {
             interface: interface(),
         }
         .into()),
