@@ -119,22 +119,7 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
         let then = asked.supposed(asked.bypass_until_ns, true);
         format!("the end of the bypass, {until:.0}: {then}")
     }));
-    let present = asked.supposed(unix_ns, true);
-    for moment in case.moments() {
-        let at_ns = u64::try_from(moment.as_nanosecond()).unwrap_or(u64::MAX);
-        let then = case.class_begins();
-        let then = then.unwrap_or_else(|| asked.supposed(at_ns, true));
-        if then != present {
-            let change = format!("time: from {moment} on, {then}");
-            would_change.itself.push(change);
-        }
-    }
-    if decision.is_some_and(|it| it.reason == Reason::Relay) {
-        let elsewhere = asked.supposed(unix_ns, false);
-        would_change.customer.push(format!(
-            "another destination, which is no relay: {elsewhere}"
-        ));
-    }
+    would_change.add(by_moment_or_place(asked, &case));
     would_change.add(case.changes(&limits));
     let manifest = &view.manifest;
     if decision.is_some() {
@@ -185,6 +170,29 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
         program_tag: asked.tag.clone(),
         attribution: uplink.map_or_else(Vec::new, |_| manifest.attribution.clone()),
     })
+}
+
+/// What another moment makes of it, or another destination.
+fn by_moment_or_place(asked: &Asked<'_>, case: &Case<'_>) -> Changes {
+    let mut changes = Changes::default();
+    let unix_ns = asked.now.unix_ns;
+    let present = asked.supposed(unix_ns, true);
+    for moment in case.moments() {
+        let at_ns = u64::try_from(moment.as_nanosecond()).unwrap_or(u64::MAX);
+        let then = case.class_begins();
+        let then = then.unwrap_or_else(|| asked.supposed(at_ns, true));
+        if then != present {
+            let change = format!("time: from {moment} on, {then}");
+            changes.itself.push(change);
+        }
+    }
+    if case.decision.is_some_and(|it| it.reason == Reason::Relay) {
+        let elsewhere = asked.supposed(unix_ns, false);
+        changes.customer.push(format!(
+            "another destination, which is no relay: {elsewhere}"
+        ));
+    }
+    changes
 }
 
 /// That what is in force does not stay. What comes then makes of the connection is not told: a rollback takes the exemptions of its moment along, and a

@@ -19,8 +19,11 @@ fn at(seconds: i64) -> Timestamp {
     Timestamp::from_second(1_800_000_000 + seconds).unwrap()
 }
 
-/// The rows of who connects to the outside: who, cells, and changes by seconds from now.
-fn outward(pools: &str) -> Vec<(Option<String>, Cells, Vec<(i64, Cells)>)> {
+/// Who connects, cells, and changes by seconds from now.
+type Outward = (Option<String>, Cells, Vec<(i64, Cells)>);
+
+/// The rows of who connects to the outside.
+fn outward(pools: &str) -> Vec<Outward> {
     let text = format!(
         "[[interface]]\nname = \"eth1\"\nrole = \"access\"\n[port25]\naction = \"enforce\"\n{pools}"
     );

@@ -33,13 +33,13 @@ fn since(bench: &Bench<'_>) -> Result<()> {
         all.iter().map(|it| it.explained(bench, &[])).collect()
     };
     let before = explained()?;
-    let in_force: Timestamp = before.iter().map(of).collect::<Result<Vec<_>>>()?[0];
+    let in_force = of(before.first().context("nothing was asked")?)?;
     // Such times are of whole seconds.
     while Timestamp::now().as_second() <= in_force.as_second() {
         thread::sleep(Duration::from_millis(20));
     }
     // The same lines, further down; and a pool that is new.
-    config.title = "# One\n# more\n# line".to_owned();
+    config.title.push_str("\n# and two lines\n# more");
     let added = config.pools.get_mut(1).context("no second pool")?;
     for from in tries(Who::Unlisted, Who::OtherMail, 25) {
         let [address, _] = from.addresses(bench)?;
