@@ -70,7 +70,7 @@ fn keeps_its_promises(config: &Config) {
         assert!(special.iter().all(|index| *index < count));
         let mut countries = HashSet::new();
         let all = classes.list.iter().flat_map(|class| &class.countries);
-        all.for_each(|country| assert!(countries.insert(*country), "{country:?} is there twice"));
+        all.for_each(|it| assert!(countries.insert(it.value), "{:?} is there twice", it.value));
     }
     let mut files = HashSet::new();
     assert!(config.list_files.iter().all(|it| files.insert(&it.path)));

@@ -11,6 +11,7 @@ mod rehearse;
 mod replay;
 
 use std::{
+    env,
     io::Write as _,
     net::IpAddr,
     ops::RangeInclusive,
@@ -25,7 +26,7 @@ use gate_user::{
     check, control, detach, diff, doctor, init,
     last_good::{self, Store},
     load,
-    matrix::{self, Language, Style},
+    matrix::{self, Form, Language, Style},
     object, person,
     pins::Pins,
     privacy,
@@ -33,7 +34,7 @@ use gate_user::{
     run, top,
     view::View,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 
 /// Connection gate for ISPs: outbound port 25 blocking and country classes for submission, in XDP.
 #[derive(Debug, Parser)]
@@ -197,6 +198,8 @@ enum Command {
     /// program is attached; 1 anything else.
     Explain(explain::Arguments),
     /// Show what subscribers may connect to, by pool, destination and port, as the table that providers publish
+    ///
+    /// Times are those of the machine's time zone, or of the one that the variable TZ names (`TZ=Asia/Tokyo gate matrix --lang ja`); in JSON, UTC.
     Matrix {
         /// The language
         #[arg(long, value_enum, default_value_t = LanguageName::En)]
@@ -347,8 +350,12 @@ pub(crate) fn run(cli: Cli) -> anyhow::Result<Exit> {
         }
         Command::Explain(arguments) => show(&arguments.explain(&pins)?, format),
         Command::Matrix { lang } => {
-            let (language, style) = (language(lang), style(format));
-            let matrix = matrix::matrix(&View::loaded(&pins)?, Timestamp::now(), language, style)
+            let form = Form {
+                language: language(lang),
+                style: style(format),
+                zone: zone(),
+            };
+            let matrix = matrix::matrix(&View::loaded(&pins)?, Timestamp::now(), form)
                 .map_err(Error::from)?;
             show(&matrix, format)
         }
@@ -389,6 +396,23 @@ fn refuse_unfit(format: Format, command: &Command) {
     Cli::command()
         .error(ErrorKind::InvalidValue, message)
         .exit();
+}
+
+/// The machine's time zone, or that of the variable `TZ`, which has to be one; UTC where a machine has none.
+fn zone() -> TimeZone {
+    match (TimeZone::try_system(), env::var_os("TZ")) {
+        (Ok(zone), _) => zone,
+        (Err(_), None) => TimeZone::UTC,
+        (Err(_), Some(name)) => {
+            let name = name.display();
+            let message = format!(
+                "this machine knows no time zone `{name}`, which TZ names: write one of those in /usr/share/zoneinfo (package tzdata)"
+            );
+            Cli::command()
+                .error(ErrorKind::InvalidValue, message)
+                .exit()
+        }
+    }
 }
 
 /// The shortest time for a confirmation leaves some to look at what happens; the longest is a day.

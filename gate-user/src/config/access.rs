@@ -4,7 +4,7 @@ use gate_common::decide::SOURCE_LENGTHS;
 use jiff::Timestamp;
 
 use super::{
-    Listed, Pool, PoolPrefix, exemptions,
+    Pool, PoolPrefix, exemptions,
     files::Files,
     names::{self, Taken},
     problem::{Problems, Reported},
@@ -47,9 +47,10 @@ pub(super) fn read(
             "add `prefixes = [...]` or `files = [...]` with at least one prefix, or delete the pool",
         ));
     }
-    if let Some(Listed { value, .. }) = until? {
+    let until = until?.map(|it| it.value);
+    if let Some(until) = until {
         for prefix in &mut prefixes {
-            prefix.until = Some(earliest(prefix.until, value));
+            prefix.until = Some(earliest(prefix.until, until));
         }
     }
     let (source_v4, source_v6) = source_lengths?;
@@ -58,6 +59,7 @@ pub(super) fn read(
         treatment: treatment?,
         source_v4,
         source_v6,
+        until,
         prefixes,
         origin: section.origin,
     })

@@ -39,9 +39,13 @@ pub(super) fn combine(
     let countries = own_countries(&mut drafts, problems);
     let prefixes = own_prefixes(&mut drafts, problems);
     let default = default(&drafts, problems);
+    let unknown_at = unknown
+        .as_ref()
+        .ok()
+        .and_then(|it| Some(it.as_ref()?.origin.clone()));
     let unknown = index(unknown, "unknown", &drafts, problems);
     let tunnels = index(tunnels, "tunnels", &drafts, problems);
-    let default = default?;
+    let (default, default_at) = default?;
     let unknown = match (unknown?, uplink) {
         (Some(unknown), _) => unknown,
         (None, None) => default,
@@ -53,7 +57,9 @@ pub(super) fn combine(
     Ok(Some(Classes {
         list: drafts.into_iter().map(class).collect(),
         default,
+        default_at,
         unknown,
+        unknown_at,
         tunnels,
     }))
 }
@@ -61,7 +67,7 @@ pub(super) fn combine(
 fn class(draft: Draft) -> Class {
     Class {
         name: draft.name,
-        countries: draft.countries.into_iter().map(|each| each.value).collect(),
+        countries: draft.countries,
         prefixes: draft.prefixes,
         rule: draft.rule,
         mark: draft.mark.map(|mark| mark.value),
@@ -165,7 +171,7 @@ fn own_prefixes(drafts: &mut [Draft], problems: &mut Problems) -> Result<(), Rep
 }
 
 /// The one class that takes what no other does.
-fn default(drafts: &[Draft], problems: &mut Problems) -> Result<usize, Reported> {
+fn default(drafts: &[Draft], problems: &mut Problems) -> Result<(usize, Origin), Reported> {
     let mut defaults = drafts
         .iter()
         .enumerate()
@@ -177,7 +183,7 @@ fn default(drafts: &[Draft], problems: &mut Problems) -> Result<usize, Reported>
             "add `default = true` to one class, for example to the one for foreign addresses",
         ));
     };
-    let mut outcome = Ok(index);
+    let mut outcome = Ok((index, first.clone()));
     for (_, origin) in defaults {
         outcome = Err(problems.error(
             origin.clone(),

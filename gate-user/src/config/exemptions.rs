@@ -106,6 +106,7 @@ fn pool(
         treatment: Treatment::EXEMPT,
         source_v4,
         source_v6,
+        until: None,
         prefixes: entries.into_iter().map(prefix).collect(),
         origin,
     })

@@ -191,6 +191,8 @@ pub struct Port25 {
     pub scope: Scope,
     /// How sources are treated that no pool names.
     pub unlisted: Treatment,
+    /// Where that is written; nothing where it is not.
+    pub unlisted_at: Option<Origin>,
     /// Where ICMP answers come from.
     pub answer_from: AnswerFrom,
     /// How many new connections a source has; always there if anything throttles.
@@ -310,6 +312,8 @@ pub struct Pool {
     pub source_v4: u8,
     /// How many leading bits of an IPv6 address one subscriber line keeps, 1 to 128.
     pub source_v6: u8,
+    /// When the whole of it ends: no prefix is in it longer.
+    pub until: Option<Timestamp>,
     /// Its prefixes, none twice; at least one, but for the pool of exemptions.
     pub prefixes: Vec<PoolPrefix>,
     /// Where it is configured.
@@ -360,8 +364,12 @@ pub struct Classes {
     pub list: Vec<Class>,
     /// The class of countries that no class names.
     pub default: usize,
+    /// Where it says that it is.
+    pub default_at: Origin,
     /// The class of addresses in no database.
     pub unknown: usize,
+    /// Where `[geoip]` names it; nothing where the default stands in.
+    pub unknown_at: Option<Origin>,
     /// The class of tunnel prefixes, whose addresses say nothing of a country.
     pub tunnels: usize,
 }
@@ -372,7 +380,7 @@ pub struct Class {
     /// Its name.
     pub name: String,
     /// Its countries, none twice.
-    pub countries: Vec<Country>,
+    pub countries: Vec<Listed<Country>>,
     /// Its prefixes, which go before the country; none twice.
     pub prefixes: Vec<Listed<IpNet>>,
     /// What is done with its connections.

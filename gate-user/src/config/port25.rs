@@ -34,6 +34,7 @@ pub(super) fn read(
                 action: Action::Observe,
                 scope: Scope::Syn,
                 unlisted: Treatment::EXEMPT,
+                unlisted_at: None,
                 answer_from: AnswerFrom::default(),
                 throttle: None,
                 relays: Vec::new(),
@@ -53,13 +54,15 @@ fn rule(
     let unlisted = section.optional("unlisted", word::<Unlisted>, problems);
     let relays: Result<Vec<Listed<IpNet>>, _> = section.list("relays", prefix, problems);
     let answer_from = answer_from(section, problems);
+    let unlisted = unlisted?;
     Ok(Port25 {
         action: inherited.action?,
         scope: scope?.map_or(Scope::Syn, |scope| scope.value),
-        unlisted: match unlisted?.map(|unlisted| unlisted.value) {
+        unlisted: match unlisted.as_ref().map(|unlisted| unlisted.value) {
             None | Some(Unlisted::Pass) => Treatment::EXEMPT,
             Some(Unlisted::Refuse) => inherited.restrict()?,
         },
+        unlisted_at: unlisted.map(|unlisted| unlisted.origin),
         answer_from: answer_from?,
         throttle: inherited.throttle?,
         relays: repeats::dropped("port25.relays", relays?, problems),

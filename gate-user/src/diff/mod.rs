@@ -77,6 +77,9 @@ fn between(before: &View, after: &View, at: Timestamp, listed: usize) -> Diff {
             if retention(before) != retention(after) {
                 keys.push("counters.retention");
             }
+            if before.manifest.metrics != after.manifest.metrics {
+                keys.push("metrics");
+            }
             keys
         }
         _ => Vec::new(),

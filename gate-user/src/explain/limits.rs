@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use gate_common::{
-    Addr, Bucket, Policy, Role, Verdict,
+    Addr, Answer, Bucket, Policy, Role, Verdict,
     abi::{BucketKey, Limit, Settings},
     decide::{Decision, Now},
     limit::SKEW_NS,
@@ -25,6 +25,9 @@ pub struct Fill {
     pub burst: u64,
     /// How long it takes until there is one more, in nanoseconds.
     pub interval_ns: u64,
+    /// What they are.
+    #[serde(skip)]
+    of: &'static str,
     /// How many are left, before the packet that is asked about.
     pub left: u64,
     /// When there is one again, where none is left.
@@ -52,7 +55,7 @@ pub(super) fn fills(
     {
         keys.push(BucketKey::of_class(decision.class, source, lengths));
     }
-    let answers = matches!(decision.answer, Ok(answer) if answer != gate_common::Answer::Drop);
+    let answers = matches!(decision.answer, Ok(answer) if answer != Answer::Drop);
     if decision.verdict == Verdict::Refused && answers {
         keys.push(BucketKey::new(Bucket::Answer, source, lengths));
         keys.push(BucketKey::new(
@@ -61,12 +64,25 @@ pub(super) fn fills(
             (0, 0),
         ));
     }
-    keys.iter()
-        .map(|key| fill(key, settings.limit(key), tables::word(buckets, key), now))
-        .collect()
+    let fill = |key: &BucketKey| {
+        let of = match (key.bucket, decision.answer) {
+            (Bucket::Answer, Ok(Answer::Reset)) => "TCP resets",
+            (Bucket::Answer, _) => "ICMP errors",
+            (Bucket::AnswerTotal, _) => "answers",
+            (_, _) => "connections",
+        };
+        fill(
+            key,
+            of,
+            settings.limit(key),
+            tables::word(buckets, key),
+            now,
+        )
+    };
+    keys.iter().map(fill).collect()
 }
 
-fn fill(key: &BucketKey, limit: &Limit, word: u64, now: Now) -> Fill {
+fn fill(key: &BucketKey, of: &'static str, limit: &Limit, word: u64, now: Now) -> Fill {
     let Limit {
         interval_ns,
         burst_ns,
@@ -91,6 +107,7 @@ fn fill(key: &BucketKey, limit: &Limit, word: u64, now: Now) -> Fill {
             .then(|| Prefix::of(key.address, length).to_string()),
         burst: burst_ns / interval,
         interval_ns,
+        of,
         left,
         next: (left == 0)
             .then(|| Timestamp::from_nanosecond(next).ok())
@@ -99,25 +116,28 @@ fn fill(key: &BucketKey, limit: &Limit, word: u64, now: Now) -> Fill {
 }
 
 impl Fill {
-    /// `answers to 100.64.0.2/32: 3 of 10 left, one more each 12s`
+    /// `answers to 100.64.0.2/32: 3 of 10 TCP resets left, one more each 12s`
     pub(super) fn text(&self) -> String {
         let Self {
             limit,
             source,
             burst,
             interval_ns,
+            of,
             left,
             next,
         } = self;
-        let whose = source.as_ref().map_or("all", String::as_str);
+        let whose = source
+            .as_ref()
+            .map_or("all sources together", String::as_str);
         let limit = match *limit {
             "answer" | "answer_total" => "answers to",
-            "class" => "connections, by the class, of",
-            _ => "connections to port 25, by `throttle`, of",
+            "class" => "`connections` of the class for",
+            _ => "`throttle` of port 25 for",
         };
         let each = Duration::from_nanos(*interval_ns);
         let next = next.map_or_else(String::new, |next| format!(", the next at {next:.0}"));
-        format!("{limit} {whose}: {left} of {burst} left, one more each {each:?}{next}")
+        format!("{limit} {whose}: {left} of {burst} {of} left, one more each {each:?}{next}")
     }
 }
 
@@ -137,7 +157,7 @@ mod tests {
 
     fn left(word: u64) -> (u64, Option<i64>) {
         let key = BucketKey::new(Bucket::Throttle, Addr::v4(0x6440_0002), (24, 64));
-        let fill = fill(&key, &LIMIT, word, NOW);
+        let fill = fill(&key, "connections", &LIMIT, word, NOW);
         assert_eq!(fill.source.as_deref(), Some("100.64.0.0/24"));
         assert_eq!(fill.burst, 3);
         (

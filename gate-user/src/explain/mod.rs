@@ -7,12 +7,14 @@
 //! | `tables` | the generation in force as the decision of this process reads it |
 //! | `limits` | how full token buckets are |
 //! | `words` | the answer in words |
+//! | `changes` | what would change it, by who can do it |
 //! | `report` | the answer as text and JSON |
 //!
 //! The packet runs through a private instance of the very program that is attached, with the very tables of the generation in force and copies of the
 //! token buckets; the same decision in this process has to come to the same. Nothing that is in force is written.
 
 mod arrival;
+mod changes;
 mod error;
 mod limits;
 mod packet;
@@ -33,12 +35,13 @@ use gate_common::{
 use jiff::Timestamp;
 
 use self::{arrival::Arrival, tables::Live, words::outcome};
-pub use self::{error::ExplainError, limits::Fill, report::Explanation};
+pub use self::{changes::Changes, error::ExplainError, limits::Fill, report::Explanation};
 pub(crate) use self::{
     packet::syn,
     tables::{InForce, Interfaces, Kept},
 };
 use crate::{
+    attach::{self, Placed},
     clock,
     error::Error,
     floor,
@@ -47,7 +50,7 @@ use crate::{
     object::OBJECT,
     pins::Pins,
     privilege, run,
-    sys::{Access, XdpLink, devices, linked_program_tag},
+    sys::{Access, devices, linked_program_tag},
     view::{self, View},
 };
 
@@ -152,34 +155,23 @@ fn one(pins: &Pins, directory: &Path, question: &Question) -> Result<Explanation
     })
 }
 
-/// The index of the device, which has to be there, with the gate on it.
+/// The index of the device, which has to be there, with the gate on it. A device elsewhere may have the index of one that is here.
 fn index(pins: &Pins, arrival: &Arrival) -> Result<u32, Error> {
     let interface = || arrival.device.clone();
-    let link = match XdpLink::open(&pins.link(&arrival.device)) {
-        Ok(link) if link.interface != 0 => link,
-        Ok(_) => {
-            return Err(ExplainError::Open {
-                interface: interface(),
-            }
-            .into());
-        }
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            return Err(ExplainError::Open {
-                interface: interface(),
-            }
-            .into());
-        }
-        Err(error) => return Err(Error::system("look at a pinned link")(error)),
-    };
     let devices = devices().map_err(Error::system("list the network interfaces"))?;
-    let device = devices.iter().find(|it| it.index == link.interface);
-    match device.map(|it| it.xdp.map(|xdp| xdp.program)) {
-        Some(Some(program)) if program == link.program => Ok(link.interface),
-        Some(_) => Err(ExplainError::Open {
+    let links = attach::placed(&devices, pins)?;
+    let is_here = devices.iter().any(|it| it.name == arrival.device);
+    match links.get(&arrival.device) {
+        Some(Placed {
+            device: Some(device),
+            ..
+        }) => Ok(device.index),
+        // Another device may have its name here.
+        Some(placed) if placed.is_elsewhere() && !is_here => Err(ExplainError::Elsewhere {
             interface: interface(),
         }
         .into()),
-        None => Err(ExplainError::Elsewhere {
+        Some(_) | None => Err(ExplainError::Open {
             interface: interface(),
         }
         .into()),

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{
     Asked, Judged,
+    changes::Changes,
     limits::{self, Fill},
     words::{Case, heard, outcome},
 };
@@ -65,7 +66,7 @@ pub struct Explanation {
     /// How full the token buckets are that such a packet takes from.
     pub limits: Vec<Fill>,
     /// What would change it.
-    pub would_change: Vec<String>,
+    pub would_change: Changes,
     /// The number of the generation in force.
     pub generation: u32,
     /// When it was put in force.
@@ -108,34 +109,22 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
     let limits = decision.map_or_else(Vec::new, |it| {
         limits::fills(it, case.is_throttled(), settings, asked.buckets, asked.now)
     });
-    let mut would_change = Vec::new();
+    let mut would_change = Changes::default();
     // What is not observed has nothing to do with it.
     let is_observed = decision
         .is_some_and(|it| it.verdict == Verdict::Observed || it.flags & FlowTag::OBSERVED != 0);
     let bypass_until = asked.bypass_until().filter(|_| is_observed);
     case.bypassed = bypass_until.is_some();
-    would_change.extend(bypass_until.map(|until| {
+    would_change.itself.extend(bypass_until.map(|until| {
         let then = asked.supposed(asked.bypass_until_ns, true);
         format!("the end of the bypass, {until:.0}: {then}")
     }));
-    let present = asked.supposed(unix_ns, true);
-    for moment in case.moments() {
-        let at_ns = u64::try_from(moment.as_nanosecond()).unwrap_or(u64::MAX);
-        let then = case.class_begins();
-        let then = then.unwrap_or_else(|| asked.supposed(at_ns, true));
-        if then != present {
-            would_change.push(format!("time: from {moment} on, {then}"));
-        }
-    }
-    if decision.is_some_and(|it| it.reason == Reason::Relay) {
-        let elsewhere = asked.supposed(unix_ns, false);
-        would_change.push(format!(
-            "another destination, which is no relay: {elsewhere}"
-        ));
-    }
-    would_change.extend(case.changes(&limits));
+    would_change.add(by_moment_or_place(asked, &case));
+    would_change.add(case.changes(&limits));
     let manifest = &view.manifest;
-    would_change.extend(decision.and_then(|_| does_not_stay(asked.confirm_until, manifest)));
+    if decision.is_some() {
+        would_change.add(does_not_stay(asked.confirm_until, manifest));
+    }
     Some(Explanation {
         at: now,
         from: asked.question.from,
@@ -183,22 +172,46 @@ pub(super) fn explanation(asked: &Asked<'_>, judged: &Judged) -> Option<Explanat
     })
 }
 
-/// That what is in force does not stay. What comes then makes of the connection is not told: a rollback takes the exemptions of its moment along, and a
-/// reload reads files, which is what `gate diff` is for.
-fn does_not_stay(confirm_until: Option<Timestamp>, manifest: &Manifest) -> Option<String> {
-    if let Some(until) = confirm_until {
-        return Some(format!(
-            "time: unless `gate reload --confirmed` comes by {until:.0}, the gate goes back to what was in force before"
+/// What another moment makes of it, or another destination.
+fn by_moment_or_place(asked: &Asked<'_>, case: &Case<'_>) -> Changes {
+    let mut changes = Changes::default();
+    let unix_ns = asked.now.unix_ns;
+    let present = asked.supposed(unix_ns, true);
+    for moment in case.moments() {
+        let at_ns = u64::try_from(moment.as_nanosecond()).unwrap_or(u64::MAX);
+        let then = case.class_begins();
+        let then = then.unwrap_or_else(|| asked.supposed(at_ns, true));
+        if then != present {
+            let change = format!("time: from {moment} on, {then}");
+            changes.itself.push(change);
+        }
+    }
+    if case.decision.is_some_and(|it| it.reason == Reason::Relay) {
+        let elsewhere = asked.supposed(unix_ns, false);
+        changes.customer.push(format!(
+            "another destination, which is no relay: {elsewhere}"
         ));
     }
-    manifest.rolled_back.as_ref().map(|it| {
-        format!(
+    changes
+}
+
+/// That what is in force does not stay. What comes then makes of the connection is not told: a rollback takes the exemptions of its moment along, and a
+/// reload reads files, which is what `gate diff` is for.
+fn does_not_stay(confirm_until: Option<Timestamp>, manifest: &Manifest) -> Changes {
+    let mut changes = Changes::default();
+    if let Some(until) = confirm_until {
+        changes.itself.push(format!(
+            "time: unless `gate reload --confirmed` comes by {until:.0}, the gate goes back to what was in force before"
+        ));
+    } else if let Some(it) = &manifest.rolled_back {
+        changes.operator.push(format!(
             "`gate reload`, which puts {} in force; now it is rolled back from generation {} to {}",
             manifest.config.display(),
             it.from,
             it.to
-        )
-    })
+        ));
+    }
+    changes
 }
 
 impl Explanation {
@@ -254,7 +267,7 @@ impl Explanation {
             let text = "its class is only observed: no mark and no code point show it";
             ("shows", text.to_owned())
         }));
-        lines.extend(rule.as_ref().map(|it| ("by", it.to_string())));
+        lines.extend(rule.as_ref().map(|it| ("rule", it.to_string())));
         let treated = policy.as_ref().map(|policy| match action {
             Some(action) => format!("{policy}, action {action}"),
             None => policy.clone(),
@@ -297,12 +310,7 @@ impl Report for Explanation {
         for (name, text) in self.lines() {
             writeln!(out, "  {name:<12}  {text}")?;
         }
-        if !self.would_change.is_empty() {
-            writeln!(out, "\nwhat would change it")?;
-        }
-        for line in &self.would_change {
-            writeln!(out, "  - {line}")?;
-        }
+        self.would_change.text(out)?;
         if !self.attribution.is_empty() {
             writeln!(out)?;
         }

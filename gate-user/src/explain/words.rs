@@ -7,9 +7,12 @@ use gate_common::{
 };
 use jiff::Timestamp;
 
-use super::{Question, SMTP, SUBMISSION, arrival::Arrival, limits::Fill};
+use super::{Question, SMTP, SUBMISSION, arrival::Arrival, changes::Changes, limits::Fill};
 use crate::{
-    generation::manifest::{Class, Pool},
+    generation::{
+        Prefix,
+        manifest::{Class, Pool},
+    },
     view::View,
 };
 
@@ -72,6 +75,24 @@ pub(super) fn heard(answered: Option<Result<Answer, Answered>>) -> String {
                 | Answered::NoRoom => "such a packet is not answered",
             }
         ),
+    }
+}
+
+/// The length of the prefix of one host, in the form of IPv6.
+const HOST: u8 = 128;
+
+/// Whom the gate takes for one source: the address, or the prefix by which it counts.
+fn counted_by(decision: &Decision) -> String {
+    let source = decision.source;
+    let length = if source.is_v4() {
+        decision.source_v4 + Prefix::V4.length()
+    } else {
+        decision.source_v6
+    };
+    if length == HOST {
+        source.to_ip().to_string()
+    } else {
+        Prefix::of(source, length).to_string()
     }
 }
 
@@ -243,11 +264,11 @@ impl Case<'_> {
     }
 
     /// What an operator, the subscriber or nothing but time would change it by, apart from [`Self::moments`].
-    pub(super) fn changes(&self, fills: &[Fill]) -> Vec<String> {
+    pub(super) fn changes(&self, fills: &[Fill]) -> Changes {
+        let mut changes = Changes::default();
         let Some(decision) = self.decision else {
-            return Vec::new();
+            return changes;
         };
-        let mut changes = Vec::new();
         let access = decision.role == Some(Role::Access);
         let stopped = matches!(decision.verdict, Verdict::Refused | Verdict::Observed);
         if let Some(next) = fills
@@ -256,56 +277,55 @@ impl Case<'_> {
             // Nothing is taken from the bucket of a source that is only observed.
             .filter(|_| !(access && stopped && decision.verdict == Verdict::Observed))
         {
-            changes.extend(next.next.map(|at| {
-                format!("time: the source may open one more connection at {at:.0}, if it opens none before")
-            }));
-            if next.next.is_none() {
-                changes.push(format!(
+            match next.next {
+                Some(at) => changes.itself.push(format!(
+                    "time: the source may open one more connection at {at:.0}, if it opens none before"
+                )),
+                None => changes.customer.push(format!(
                     "more connections in a row than the source has left ({})",
                     next.left
-                ));
+                )),
             }
         }
         if access && stopped {
-            changes.push(if self.view.manifest.exemptions.is_some() {
-                format!(
-                    "an exemption: `gate exempt add {} --until 30d --ticket TEXT`",
-                    self.question.from
-                )
-            } else {
-                format!(
-                "an exemption: name {} in an `[[access]]` with `policy = \"exempt\"`, by `prefixes` or in one of its `files`; then `gate reload`",
-                self.question.from
-            )});
-            changes.push(self.other_ways());
+            changes.customer.push(self.other_ways());
+            changes.operator.push(self.exemption(decision));
         }
         let observed = decision.verdict == Verdict::Observed && !self.bypassed;
         if observed && self.moments().is_empty() {
-            changes.push(format!(
+            changes.operator.push(format!(
                 "`action = \"enforce\"` for {}, which refuses it",
                 self.owner()
             ));
         } else if stopped && decision.verdict == Verdict::Refused {
-            changes.push(format!(
+            changes.operator.push(format!(
                 "`action = \"observe\"` for {}, which lets all of it pass and counts it",
                 self.owner()
             ));
         }
-        match decision.reason {
-            Reason::Unlisted if !stopped => changes.push(
-                "an `[[access]]` that names the source with `policy = \"restrict\"`, or `port25.unlisted = \"refuse\"`".to_owned(),
-            ),
-            Reason::Exempt if self.moments().is_empty() => {
-                changes.push("nothing but another configuration: the exemption has no end".to_owned());
+        let operator = match decision.reason {
+            Reason::Unlisted if !stopped => {
+                "an `[[access]]` that names the source with `policy = \"restrict\"`, or `port25.unlisted = \"refuse\"`".to_owned()
             }
-            Reason::ClassCountry | Reason::ClassUnknown => changes.push(
+            Reason::Exempt if self.moments().is_empty() => {
+                "nothing but another configuration: the exemption has no end".to_owned()
+            }
+            Reason::ClassCountry | Reason::ClassUnknown => {
                 "another class: name the source in `prefixes` or `files` of a `[[class]]`, which goes before its country; or another country \
                  in the database"
-                    .to_owned(),
+                    .to_owned()
+            }
+            Reason::ClassPrefix => {
+                "without the prefix, or with a longer one of another `[[class]]`, the class would be another".to_owned()
+            }
+            Reason::OverLimit if !access => format!(
+                "a larger `connections` of {}, or a `[[class]]` with `policy = \"exempt\"` that names {} in its `prefixes` or `files`; then `gate reload`",
+                self.owner(),
+                counted_by(decision)
             ),
-            Reason::ClassPrefix => changes.push(
-                "without the prefix, or with a longer one of another `[[class]]`, the class would be another".to_owned(),
-            ),
+            Reason::OverLimit => {
+                "a larger `port25.throttle`; then `gate reload`".to_owned()
+            }
             Reason::Unlisted
             | Reason::Exempt
             | Reason::NoGeneration
@@ -313,11 +333,30 @@ impl Case<'_> {
             | Reason::Relay
             | Reason::Restricted
             | Reason::WithinLimit
-            | Reason::OverLimit
             | Reason::SourceRouted
-            | Reason::Shape(_) => {}
-        }
+            | Reason::Shape(_) => return changes,
+        };
+        changes.operator.push(operator);
         changes
+    }
+
+    /// How the source is exempted. Hosts of IPv6 have other addresses tomorrow (RFC 8981), so that it takes the prefix that the gate counts a source by.
+    fn exemption(&self, decision: &Decision) -> String {
+        let line = counted_by(decision);
+        let delegated = if decision.source.is_v4() {
+            ""
+        } else {
+            ", or the whole prefix that is delegated to the customer"
+        };
+        if self.view.manifest.exemptions.is_some() {
+            return format!(
+                "an exemption: `gate exempt add {line} --until 30d --ticket TEXT`{delegated}"
+            );
+        }
+        format!(
+            "an exemption: name {line}{delegated}, in an `[[access]]` with `policy = \"exempt\"`, by `prefixes` or in one of its `files`; then \
+             `gate reload`"
+        )
     }
 
     /// The pool or class that decides.

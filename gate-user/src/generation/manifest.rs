@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 
 use gate_common::abi;
 
+use super::lines::Line;
 use crate::{
     clock::Deadline,
     config::{Counters, Limit, ListFile, Metrics},
@@ -78,6 +79,9 @@ pub struct Manifest {
     /// When the gate goes back to `previous`, unless a person confirms this one.
     #[serde(default)]
     pub confirm_until: Option<Deadline>,
+    /// What decides about who is in no list.
+    #[serde(default)]
+    pub lines: Vec<Line>,
     /// The words that the databases' licences ask for wherever results are shown.
     pub attribution: Vec<String>,
     /// The prefix lists, by [`abi::List::name`].
@@ -194,6 +198,9 @@ pub struct Pool {
     pub answer: Option<String>,
     /// Before which moment it is only observed.
     pub effective_from: Option<Timestamp>,
+    /// When the whole of it ends.
+    #[serde(default)]
+    pub until: Option<Timestamp>,
     /// Its counter.
     pub counter: u32,
 }

@@ -7,6 +7,7 @@ mod answers;
 mod exemptions;
 pub mod host;
 mod legend;
+mod lines;
 mod lists;
 pub mod manifest;
 mod numbers;
@@ -21,6 +22,7 @@ mod tests;
 
 pub use exemptions::{Exemption, list_file};
 pub use legend::Legend;
+pub use lines::{Decides, Line};
 pub use lists::{CountryTable, ListError, Lists};
 pub use manifest::Manifest;
 pub use numbers::TooMany;

@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    lines::lines,
     lists::{self, CountryTable, ListError, Lists},
     manifest::{self, Counted, Manifest},
     numbers::{Numbers, TooMany},
@@ -233,6 +234,7 @@ impl Plan {
             previous: None,
             rolled_back: None,
             confirm_until: None,
+            lines: lines(config, previous, directory, now),
             attribution: countries
                 .map(|it| it.attribution.clone())
                 .unwrap_or_default(),
@@ -399,6 +401,7 @@ fn pools(pools: &[Pool], numbers: &mut Numbers) -> Result<Vec<manifest::Pool>, T
             action: restricted.then(|| it.treatment.action.to_string()),
             answer: restricted.then(|| it.treatment.answer.to_string()),
             effective_from: it.treatment.effective_from,
+            until: it.until,
             counter: numbers.of(Counted::Pool(it.name.clone()))?,
         })
     };

@@ -145,7 +145,7 @@ pub(super) fn class_of(classes: &Classes, country: Country) -> usize {
     if country == Country::NONE {
         return classes.unknown;
     }
-    let named = |class: &Class| class.countries.contains(&country);
+    let named = |class: &Class| class.countries.iter().any(|it| it.value == country);
     classes
         .list
         .iter()

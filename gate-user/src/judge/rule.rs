@@ -11,7 +11,10 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::Judgement;
-use crate::{generation::Source, view::View};
+use crate::{
+    generation::{Decides, Line, Source},
+    view::View,
+};
 
 /// How many answers are kept: looking through a long list for each packet takes longer than anything else.
 const KEPT: usize = 65_536;
@@ -19,13 +22,13 @@ const KEPT: usize = 65_536;
 /// What matched.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Rule {
-    /// `pool`, `relay`, `class` or `country`.
+    /// `pool`, `relay`, `class`, `country`, `unknown` or `unlisted`.
     pub kind: &'static str,
-    /// The name of the pool or class, or the country; nothing for a relay.
+    /// The name of the pool or class, or the country; nothing for a relay, and where nothing is known of the source.
     pub name: Option<String>,
     /// The prefix; of a country, the largest network around the address that it has everywhere.
     pub prefix: Option<String>,
-    /// The file that has the prefix; nothing for prefixes that the gate knows by itself.
+    /// The file that has the prefix, the country, or what holds where there is none; nothing for prefixes that the gate knows by itself.
     pub file: Option<PathBuf>,
     /// The line in it.
     pub line: Option<u32>,
@@ -48,6 +51,19 @@ impl Rule {
             since: view.loaded.then_some(source.since),
         }
     }
+
+    /// A line about nobody's prefix.
+    fn line(view: &View, kind: &'static str, line: Option<&Line>) -> Self {
+        Self {
+            kind,
+            name: None,
+            prefix: None,
+            file: line.map(|it| it.file.clone()),
+            line: line.map(|it| it.line),
+            ticket: None,
+            since: line.filter(|_| view.loaded).map(|it| it.since),
+        }
+    }
 }
 
 /// `pool static by 100.64.9.8/32, gate.toml:23, since 2026-11-22T18:00:00Z, ticket NOC-4711`
@@ -62,7 +78,11 @@ impl fmt::Display for Rule {
             ticket,
             since,
         } = self;
-        f.write_str(kind)?;
+        f.write_str(match *kind {
+            "unknown" => "`geoip.unknown`",
+            "unlisted" => "`port25.unlisted`",
+            kind => kind,
+        })?;
         if let Some(name) = name {
             write!(f, " {name}")?;
         }
@@ -88,7 +108,10 @@ enum Question {
     Pool(Addr, abi::Rule),
     Relay(Addr),
     Class(Addr),
-    Country(Addr),
+    /// The country is the key of a line.
+    Country(Addr, Country),
+    Unknown,
+    Unlisted,
 }
 
 /// Finds what matched.
@@ -135,33 +158,39 @@ impl Rules {
                 if self.view.class_prefix(source).is_some() {
                     Question::Class(source)
                 } else if country == Country::NONE {
-                    return None;
+                    Question::Unknown
                 } else {
-                    Question::Country(source)
+                    Question::Country(source, country)
                 }
             }
             // What passes for its shape passes whoever sent it.
             Reason::Shape(_) if judgement.verdict == Verdict::Unparsed => return None,
-            Reason::Exempt
-            | Reason::Restricted
-            | Reason::WithinLimit
-            | Reason::OverLimit
-            | Reason::SourceRouted
-            | Reason::Shape(_) => {
+            Reason::WithinLimit | Reason::OverLimit => {
+                match rule_in_force(source, &self.view, now_ns) {
+                    Some(rule) => Question::Pool(source, rule),
+                    None => Question::Unlisted,
+                }
+            }
+            Reason::Exempt | Reason::Restricted | Reason::SourceRouted | Reason::Shape(_) => {
                 Question::Pool(source, rule_in_force(source, &self.view, now_ns)?)
             }
             Reason::Relay => Question::Relay(destination),
             Reason::ClassPrefix => Question::Class(source),
-            Reason::ClassCountry => Question::Country(source),
-            Reason::NoGeneration | Reason::NoRole | Reason::Unlisted | Reason::ClassUnknown => {
-                return None;
+            Reason::ClassCountry => {
+                let country = judgement
+                    .class
+                    .map_or(Country::NONE, |(_, country)| country);
+                Question::Country(source, country)
             }
+            Reason::ClassUnknown => Question::Unknown,
+            Reason::Unlisted => Question::Unlisted,
+            Reason::NoGeneration | Reason::NoRole => return None,
         };
         let mut answers = self.answers.borrow_mut();
         if let Some(answer) = answers.get(&question) {
             return answer.clone();
         }
-        let answer = self.answer(question, judgement);
+        let answer = self.answer(question);
         if answers.len() == KEPT {
             answers.clear();
         }
@@ -169,7 +198,7 @@ impl Rules {
         answer
     }
 
-    fn answer(&self, question: Question, judgement: Judgement) -> Option<Rule> {
+    fn answer(&self, question: Question) -> Option<Rule> {
         let view = &self.view;
         match question {
             Question::Pool(addr, rule) => {
@@ -184,18 +213,29 @@ impl Rules {
                 let source = view.source(List::Classes, addr)?;
                 Some(Rule::listed(view, "class", &source))
             }
-            Question::Country(addr) => Some(Rule {
-                kind: "country",
-                name: judgement
-                    .class
-                    .and_then(|(_, country)| country.code())
-                    .map(|it| it.to_string()),
-                prefix: view.network(addr).map(|it| it.to_string()),
-                file: None,
-                line: None,
-                ticket: None,
-                since: None,
-            }),
+            Question::Country(addr, country) => {
+                let name = country.code().map(|it| it.to_string());
+                let own = name.clone().and_then(|it| self.line(&Decides::Country(it)));
+                let line = own.or_else(|| self.line(&Decides::Default));
+                Some(Rule {
+                    name,
+                    prefix: view.network(addr).map(|it| it.to_string()),
+                    ..Rule::line(view, "country", line)
+                })
+            }
+            Question::Unknown => {
+                let line = self.line(&Decides::Unknown);
+                let line = line.or_else(|| self.line(&Decides::Default));
+                line.map(|line| Rule::line(view, "unknown", Some(line)))
+            }
+            Question::Unlisted => {
+                let line = self.line(&Decides::Unlisted);
+                line.map(|line| Rule::line(view, "unlisted", Some(line)))
+            }
         }
+    }
+
+    fn line(&self, of: &Decides) -> Option<&Line> {
+        self.view.manifest.lines.iter().find(|it| it.of == *of)
     }
 }

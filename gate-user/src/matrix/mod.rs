@@ -4,9 +4,14 @@
 //! is written a second time here.
 
 mod render;
+#[cfg(test)]
+mod tests;
 mod words;
 
-use std::{collections::HashMap, io};
+use std::{
+    collections::{HashMap, hash_map::Entry},
+    io,
+};
 
 use gate_common::{
     Addr, Flow, Identity, Reason, Role, Verdict,
@@ -14,7 +19,7 @@ use gate_common::{
     decide::{Decision, Now, Tables as _, decide, rule_in_force},
     parse::parse,
 };
-use jiff::Timestamp;
+use jiff::{Timestamp, tz::TimeZone};
 use serde::Serialize;
 
 pub use self::words::Language;
@@ -71,8 +76,8 @@ pub struct Row {
     pub destination: Destination,
     /// What becomes of them, by port in the order of [`PORTS`].
     pub cells: Cells,
-    /// When that changes by itself, and to what.
-    pub then: Option<Then>,
+    /// When that changes by itself, and to what; the next first.
+    pub changes: Vec<Then>,
 }
 
 /// What a row is from a moment on.
@@ -96,9 +101,18 @@ pub struct Matrix {
     /// The rows: pools in the order of the configuration, and at the end who is in none.
     pub rows: Vec<Row>,
     #[serde(skip)]
-    language: Language,
-    #[serde(skip)]
-    style: Style,
+    form: Form,
+}
+
+/// How the table is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Form {
+    /// In which language.
+    pub language: Language,
+    /// As what.
+    pub style: Style,
+    /// In which zone times are; JSON has them in UTC.
+    pub zone: TimeZone,
 }
 
 /// How the table is shown to people.
@@ -117,12 +131,7 @@ pub enum Style {
 const ARRIVAL: u32 = 1;
 
 /// The table of a generation at `now`.
-pub fn matrix(
-    view: &View,
-    now: Timestamp,
-    language: Language,
-    style: Style,
-) -> Result<Matrix, ExplainError> {
+pub fn matrix(view: &View, now: Timestamp, form: Form) -> Result<Matrix, ExplainError> {
     let interface = Interface {
         role: Role::Access as u8,
         identity: Identity::Outer as u8,
@@ -139,8 +148,7 @@ pub fn matrix(
         at: now,
         ports: PORTS,
         rows: asked.rows()?,
-        language,
-        style,
+        form,
     })
 }
 
@@ -174,28 +182,28 @@ impl Asked<'_> {
                     let source = *sources.get(&(counter, *family))?;
                     Some((*family, source, places.0.get(kind).copied().flatten()?))
                 };
-                let row = |family: Option<Family>, cells, then| Row {
+                let row = |family: Option<Family>, cells: &Cells, changes: &[Then]| Row {
                     pool: pool.map(|it| it.name.clone()),
                     policy: pool.map(|it| it.policy.clone()),
                     family: family.map(Family::name),
                     destination,
-                    cells,
-                    then,
+                    cells: *cells,
+                    changes: changes.to_vec(),
                 };
                 let found = places.iter().filter_map(ends).map(|(family, source, to)| {
                     let cells = self.cells(source, to, self.now)?;
-                    Ok((family, cells, self.then(source, to, cells)?))
+                    Ok((family, cells, self.changes(source, to, cells)?))
                 });
                 let found = found.collect::<Result<Vec<_>, ExplainError>>()?;
                 match found.as_slice() {
-                    [(_, cells, then)] => rows.push(row(None, *cells, *then)),
-                    [(_, a, then), (_, b, other)] if a == b && then == other => {
-                        rows.push(row(None, *a, *then));
+                    [(_, cells, changes)] => rows.push(row(None, cells, changes)),
+                    [(_, a, changes), (_, b, others)] if a == b && changes == others => {
+                        rows.push(row(None, a, changes));
                     }
                     several => rows.extend(
                         several
                             .iter()
-                            .map(|(family, cells, then)| row(Some(*family), *cells, *then)),
+                            .map(|(family, cells, changes)| row(Some(*family), cells, changes)),
                     ),
                 }
             }
@@ -203,18 +211,31 @@ impl Asked<'_> {
         Ok(rows)
     }
 
-    /// An address of each pool that has any now, by the pool's counter; of those that no pool names under 0.
+    /// An address of each pool that has any now, by the pool's counter; of those that no pool names under 0. Of a pool it is one that stays in it
+    /// longest: the ends of single prefixes are not the pool's.
     fn sources(&self) -> HashMap<(u32, Family), Addr> {
         let runs = self.view.runs(List::Access);
-        let mut sources = HashMap::new();
+        let mut sources: HashMap<_, (u64, Addr)> = HashMap::new();
         for family in [Family::V4, Family::V6] {
             for start in starts(&runs, family) {
                 let rule = rule_in_force(start, self.view, unix_ns(self.now));
                 let counter = rule.map_or(0, |it| it.pool_counter);
-                sources.entry((counter, family)).or_insert(start);
+                // 0 is no end.
+                let end = rule.and_then(|it| it.until_ns.checked_sub(1));
+                let stays = end.unwrap_or(u64::MAX);
+                match sources.entry((counter, family)) {
+                    Entry::Vacant(place) => {
+                        place.insert((stays, start));
+                    }
+                    Entry::Occupied(mut known) if known.get().0 < stays => {
+                        known.insert((stays, start));
+                    }
+                    Entry::Occupied(_) => {}
+                }
             }
         }
-        sources
+        let addresses = sources.into_iter().map(|(of, (_, addr))| (of, addr));
+        addresses.collect()
     }
 
     fn places(&self, family: Family) -> Places {
@@ -259,18 +280,33 @@ impl Asked<'_> {
         Ok(decide(shape, &flow, ARRIVAL, &tables, now))
     }
 
-    /// The next moment at which a pool's `effective_from`, or that of who is in none, changes a row.
-    fn then(&self, source: Addr, to: Addr, now: Cells) -> Result<Option<Then>, ExplainError> {
-        let from_ns = match rule_in_force(source, self.view, unix_ns(self.now)) {
-            Some(rule) => Some(rule.effective_from_ns),
-            None => self.view.settings().map(|it| it.unlisted_effective_from_ns),
+    /// What becomes of a row by itself, one moment after the other.
+    fn changes(&self, source: Addr, to: Addr, now: Cells) -> Result<Vec<Then>, ExplainError> {
+        let mut changes = Vec::new();
+        let (mut at, mut before) = (self.now, now);
+        while let Some(from) = self.next(source, at) {
+            let cells = self.cells(source, to, from)?;
+            if cells != before {
+                changes.push(Then { from, cells });
+            }
+            (at, before) = (from, cells);
+        }
+        Ok(changes)
+    }
+
+    /// The next moment after `at` at which something begins or ends for all of the pool that has `source` then, or for who is in none.
+    fn next(&self, source: Addr, at: Timestamp) -> Option<Timestamp> {
+        let manifest = &self.view.manifest;
+        let moments = match rule_in_force(source, self.view, unix_ns(at)) {
+            Some(rule) => {
+                let mut pools = manifest.pools.iter();
+                let pool = pools.find(|it| it.counter == rule.pool_counter)?;
+                [pool.effective_from, pool.until]
+            }
+            None => [manifest.unlisted.as_ref()?.effective_from, None],
         };
-        let from = from_ns.and_then(|ns| Timestamp::from_nanosecond(i128::from(ns)).ok());
-        let Some(from) = from.filter(|from| self.now < *from) else {
-            return Ok(None);
-        };
-        let cells = self.cells(source, to, from)?;
-        Ok((cells != now).then_some(Then { from, cells }))
+        let moments = moments.into_iter().flatten();
+        moments.filter(|moment| at < *moment).min()
     }
 }
 
@@ -299,6 +335,6 @@ fn cell(decision: Option<Decision>) -> Cell {
 
 impl Report for Matrix {
     fn text(&self, out: &mut dyn io::Write) -> io::Result<()> {
-        render::write(self, self.language, self.style, out)
+        render::write(self, &self.form, out)
     }
 }

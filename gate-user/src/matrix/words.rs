@@ -1,5 +1,7 @@
 //! The words of the table, in each language.
 
+use jiff::{Timestamp, tz::TimeZone};
+
 use super::{Cell, Destination, Row};
 
 /// A language.
@@ -25,7 +27,7 @@ impl Language {
     pub(super) const fn title(self) -> &'static str {
         match self {
             Self::English => "Outbound mail connections from subscribers",
-            Self::Japanese => "メール送信に関するポートの制限（OP25B）",
+            Self::Japanese => "OP25B（Outbound Port 25 Blocking）によるメール送信の制限",
         }
     }
 
@@ -34,31 +36,43 @@ impl Language {
             Self::English => ["from", "to", "port 25", "port 587", "port 465", "changes"],
             Self::Japanese => [
                 "接続元",
-                "宛先",
+                "接続先",
                 "25番ポート",
-                "587番ポート",
-                "465番ポート",
+                "587番ポート（Submission）",
+                "465番ポート（SMTPS）",
                 "変更予定",
             ],
         }
     }
 
-    pub(super) fn source(self, row: &Row) -> String {
-        let pool = row.pool.as_deref();
+    /// What is said of a cell. That something is only observed is no business of who reads Japanese tables: they pass, and what is planned stands under
+    /// the changes.
+    pub(super) const fn kind(self, cell: Cell) -> Cell {
+        match (self, cell) {
+            (Self::Japanese, Cell::Observed) => Cell::Allowed,
+            (_, cell) => cell,
+        }
+    }
+
+    /// Who connects; `outward` is what becomes of their connections to port 25 outside.
+    pub(super) fn source(self, row: &Row, outward: Option<Cell>) -> String {
         let exempt = row.policy.as_deref() == Some("exempt");
-        let name = match (self, pool, exempt) {
-            (Self::English, None, _) => "other addresses".to_owned(),
-            (Self::English, Some(pool), true) => format!("{pool} (exempt)"),
-            (Self::English, Some(pool), false) => pool.to_owned(),
-            (Self::Japanese, None, _) => "その他のIPアドレス".to_owned(),
-            (Self::Japanese, Some(pool), true) => {
-                format!("{pool}（固定IPアドレス等、ブロック対象外）")
-            }
-            (Self::Japanese, Some(pool), false) => format!("{pool}（動的IPアドレス等）"),
+        let name = match (self, row.pool.as_deref()) {
+            (_, Some(pool)) => pool,
+            (Self::English, None) => "other addresses",
+            (Self::Japanese, None) => "上記以外のIPアドレス",
         };
-        match row.family {
-            Some(family) => format!("{name}, {family}"),
-            None => name,
+        let treated = match (self, row.pool.is_some(), outward) {
+            (Self::English, _, _) if exempt => Some("exempt"),
+            (Self::Japanese, _, _) if exempt => Some("ブロック対象外"),
+            (Self::Japanese, true, Some(Cell::Refused)) => Some("ブロック対象"),
+            (Self::English | Self::Japanese, _, _) => None,
+        };
+        let notes: Vec<&str> = treated.into_iter().chain(row.family).collect();
+        match (self, notes.as_slice()) {
+            (_, []) => name.to_owned(),
+            (Self::English, notes) => format!("{name} ({})", notes.join(", ")),
+            (Self::Japanese, notes) => format!("{name}（{}）", notes.join("、")),
         }
     }
 
@@ -67,9 +81,9 @@ impl Language {
             (Self::English, Destination::Outside) => "outside",
             (Self::English, Destination::Relays) => "our relays",
             (Self::English, Destination::Servers) => "our submission servers",
-            (Self::Japanese, Destination::Outside) => "他社のメールサーバ（インターネット）",
-            (Self::Japanese, Destination::Relays) => "当社の中継サーバ",
-            (Self::Japanese, Destination::Servers) => "当社の送信サーバ",
+            (Self::Japanese, Destination::Outside) => "当社以外のメールサーバ",
+            (Self::Japanese, Destination::Relays) => "当社のメール中継サーバ",
+            (Self::Japanese, Destination::Servers) => "当社の送信用メールサーバ（Submission）",
         }
     }
 
@@ -79,10 +93,9 @@ impl Language {
             (Self::English, Cell::Refused) => "refused",
             (Self::English, Cell::Limited) => "limited",
             (Self::English, Cell::Observed) => "observed",
-            (Self::Japanese, Cell::Allowed) => "制限なし",
+            (Self::Japanese, Cell::Allowed | Cell::Observed) => "制限なし",
             (Self::Japanese, Cell::Refused) => "ブロック対象",
-            (Self::Japanese, Cell::Limited) => "接続数制限",
-            (Self::Japanese, Cell::Observed) => "制限なし（計測中）",
+            (Self::Japanese, Cell::Limited) => "接続数に制限あり",
         }
     }
 
@@ -90,43 +103,90 @@ impl Language {
     pub(super) const fn meaning(self, cell: Cell) -> &'static str {
         match (self, cell) {
             (Self::English, Cell::Allowed) => "connections pass",
-            (Self::English, Cell::Refused) => "connections are refused",
+            (Self::English, Cell::Refused) => {
+                "connections are refused; mail is sent by port 587 or 465"
+            }
             (Self::English, Cell::Limited) => {
                 "a number of connections in a time passes, more are refused"
             }
-            (Self::English, Cell::Observed) => {
-                "connections pass; those that are to be refused later are counted"
+            (Self::English, Cell::Observed) => "connections pass and are counted",
+            (Self::Japanese, Cell::Allowed | Cell::Observed) => "接続できます",
+            (Self::Japanese, Cell::Refused) => {
+                "接続できません。メールの送信には587番または465番ポートをご利用ください"
             }
-            (Self::Japanese, Cell::Allowed) => "接続できます",
-            (Self::Japanese, Cell::Refused) => "接続できません",
-            (Self::Japanese, Cell::Limited) => "一定時間内の接続数に上限があります",
-            (Self::Japanese, Cell::Observed) => {
-                "接続できます（今後ブロックの対象となる通信を計測しています）"
+            (Self::Japanese, Cell::Limited) => {
+                "一定時間あたりの接続数に上限があり、超過した接続はできません"
             }
         }
     }
 
     /// What becomes of connections to a port.
     pub(super) fn port(self, port: u16, cell: Cell) -> String {
-        let cell = self.cell(cell);
-        match self {
-            Self::English => format!("port {port} {cell}"),
-            Self::Japanese => format!("{port}番ポート{cell}"),
+        match (self, cell) {
+            (Self::English, cell) => format!("port {port} {}", self.cell(cell)),
+            (Self::Japanese, Cell::Refused) => format!("{port}番ポートがブロック対象になります"),
+            (Self::Japanese, Cell::Limited) => {
+                format!("{port}番ポートの接続数に制限がかかります")
+            }
+            (Self::Japanese, Cell::Allowed | Cell::Observed) => {
+                format!("{port}番ポートの制限がなくなります")
+            }
         }
     }
 
     /// What the ports become from a moment on.
-    pub(super) fn from(self, moment: &str, cells: &str) -> String {
+    pub(super) fn from(self, moment: &str, ports: &[String]) -> String {
         match self {
-            Self::English => format!("from {moment}: {cells}"),
-            Self::Japanese => format!("{moment}から{cells}"),
+            Self::English => format!("from {moment}: {}", ports.join(", ")),
+            Self::Japanese => format!("{moment}から、{}", ports.join("、")),
         }
     }
 
-    pub(super) fn source_of(self, generation: u32, at: &str) -> String {
+    /// One change after the other.
+    pub(super) fn changes(self, changes: &[String]) -> String {
+        changes.join(match self {
+            Self::English => "; ",
+            Self::Japanese => "。",
+        })
+    }
+
+    pub(super) fn as_of(self, moment: &str) -> String {
         match self {
-            Self::English => format!("As in force on {at} (generation {generation})."),
-            Self::Japanese => format!("{at}現在（世代 {generation}）"),
+            Self::English => format!("As in force on {moment}."),
+            Self::Japanese => format!("{moment}現在"),
+        }
+    }
+
+    /// A time of day as customers read it, with its zone.
+    pub(super) fn moment(self, at: Timestamp, zone: &TimeZone) -> String {
+        let info = zone.to_offset_info(at);
+        let local = info.offset().to_datetime(at);
+        let (hour, minute) = (local.hour(), local.minute());
+        // Deadlines are whole minutes as a rule.
+        let seconds = match local.second() {
+            0 => String::new(),
+            second => format!(":{second:02}"),
+        };
+        let zone = match info.offset().seconds() {
+            JAPAN if matches!(self, Self::Japanese) => "日本時間".to_owned(),
+            0 => "UTC".to_owned(),
+            seconds => {
+                let sign = if seconds < 0 { '-' } else { '+' };
+                let minutes = seconds.unsigned_abs() / 60;
+                format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+            }
+        };
+        match self {
+            Self::English => format!("{} {hour:02}:{minute:02}{seconds} {zone}", local.date()),
+            Self::Japanese => format!(
+                "{}年{}月{}日 {hour}:{minute:02}{seconds}（{zone}）",
+                local.year(),
+                local.month(),
+                local.day()
+            ),
         }
     }
 }
+
+/// What the time of Japan is ahead of UTC, in seconds; summer time there is none.
+const JAPAN: i32 = 9 * 60 * 60;

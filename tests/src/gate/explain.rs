@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 /// What becomes of a connection, and why.
@@ -82,6 +83,17 @@ pub struct MatrixRow {
     /// `outside`, `relays` or `servers`.
     pub destination: String,
     /// What becomes of connections, by port.
+    pub cells: Vec<String>,
+    /// What becomes of them by itself, the next first.
+    pub changes: Vec<MatrixChange>,
+}
+
+/// What a row of it is from a moment on.
+#[derive(Clone, Debug, Deserialize)]
+pub struct MatrixChange {
+    /// The moment.
+    pub from: Timestamp,
+    /// What becomes of connections then, by port.
     pub cells: Vec<String>,
 }
 

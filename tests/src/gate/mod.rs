@@ -20,8 +20,8 @@ pub use self::{
     config::{Answer, Class, Config, Limit, Mode, Pool},
     daemon::Daemon,
     explain::{
-        Diff, DiffCountries, DiffGroup, DiffSection, Explanation, Fill, Matrix, MatrixRow, Rule,
-        Treatment,
+        Diff, DiffCountries, DiffGroup, DiffSection, Explanation, Fill, Matrix, MatrixChange,
+        MatrixRow, Rule, Treatment,
     },
     rehearsal::{
         Rehearsal, RehearsalEnded, RehearsedDifference, RehearsedOutcome, RehearsedPackets,

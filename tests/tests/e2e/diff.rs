@@ -134,6 +134,7 @@ fn lists(bench: &Bench<'_>) -> Result<()> {
     config.relays = vec!["192.0.2.0/30".to_owned()];
     config.servers.push("192.0.2.64/26".to_owned());
     config.scope = "all";
+    config.tables = "[metrics]\npage = false\n";
     let own = config
         .classes
         .iter_mut()
@@ -152,7 +153,7 @@ fn lists(bench: &Bench<'_>) -> Result<()> {
             && half.prefixes == ["203.0.113.128/25"],
         "{diff:?}"
     );
-    ensure!(diff.settings == ["port25.scope"], "{diff:?}");
+    ensure!(diff.settings == ["port25.scope", "metrics"], "{diff:?}");
     Ok(())
 }
 

@@ -285,6 +285,21 @@ fn moved(bench: &Bench<'_>) -> Result<()> {
         elsewhere.attached()?.contains_key(HOME),
         "the program should stay on it"
     );
+    let question = [
+        "--from",
+        "100.64.0.2",
+        "--to",
+        "198.51.100.25",
+        "--in",
+        HOME,
+    ];
+    let asked = bench
+        .gate()
+        .output(&[&["explain"], &question[..]].concat())?;
+    ensure!(
+        asked.code() == Some(1) && asked.stderr.contains("is not in this network namespace"),
+        "{asked:?}"
+    );
     bench.refused(Who::Neighbour, Who::OtherMail, 25)?;
     move_home(elsewhere, router)?;
     restore_home(bench)?;
@@ -337,6 +352,21 @@ fn same_index(bench: &Bench<'_>) -> Result<()> {
     ensure!(
         code == Some(3) && home(&status) == Some("open"),
         "{status:?}"
+    );
+    let question = [
+        "--from",
+        &v4.to_string(),
+        "--to",
+        "198.51.100.25",
+        "--in",
+        HOME,
+    ];
+    let asked = bench
+        .gate()
+        .output(&[&["explain"], &question[..]].concat())?;
+    ensure!(
+        asked.code() == Some(3) && asked.stderr.contains("acc-home: open"),
+        "{asked:?}"
     );
     bench.open(Who::Subscriber, Who::OtherMail, 25)?;
     let _daemon = bench.run(&config)?;

@@ -1,10 +1,14 @@
 //! `gate matrix`: what the table says of a pool, a destination and a port is what happens to a connection.
 
-use anyhow::{Context as _, Result, ensure};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
 use gate_tests::{
-    gate::{Limit, Matrix},
+    exec,
+    gate::{Answer, Limit, Matrix, MatrixRow},
     lab::{Family, Who},
 };
+use jiff::{SignedDuration, Timestamp};
 use libtest_mimic::Trial;
 
 use crate::bench::{Bench, Found};
@@ -13,9 +17,17 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
     vec![
         found.lab_trial("matrix::cells_are_what_happens", happens),
         found.lab_trial("matrix::every_kind_of_cell", kinds),
+        found.lab_trial("matrix::what_is_planned_happens", planned),
         found.lab_trial("matrix::languages_and_formats", shown),
         found.lab_trial("matrix::mistakes_are_told", mistakes),
     ]
+}
+
+/// The row of a pool, or of who is in none.
+fn row<'m>(matrix: &'m Matrix, pool: Option<&str>, destination: &str) -> Result<&'m MatrixRow> {
+    let mut rows = matrix.rows.iter();
+    let row = rows.find(|row| row.pool.as_deref() == pool && row.destination == destination);
+    row.with_context(|| format!("no row of {pool:?} to {destination}: {matrix:?}"))
 }
 
 /// The cell of a pool, or of who is in none.
@@ -25,9 +37,7 @@ fn cell<'m>(
     destination: &str,
     port: u16,
 ) -> Result<&'m str> {
-    let mut rows = matrix.rows.iter();
-    let row = rows.find(|row| row.pool.as_deref() == pool && row.destination == destination);
-    let row = row.with_context(|| format!("no row of {pool:?} to {destination}: {matrix:?}"))?;
+    let row = row(matrix, pool, destination)?;
     let mut cells = matrix.ports.iter().zip(&row.cells);
     let cell = cells.find(|(it, _)| **it == port);
     cell.map(|(_, cell)| cell.as_str()).context("no such port")
@@ -76,6 +86,7 @@ fn kinds(bench: &Bench<'_>) -> Result<()> {
         per: "day",
         burst: 1,
     });
+    config.answer = Answer::Reset;
     config.unlisted = "refuse";
     let pool = config.pools.first_mut().context("no pool")?;
     pool.action = Some("observe");
@@ -93,7 +104,67 @@ fn kinds(bench: &Bench<'_>) -> Result<()> {
             ensure!(found == "allowed", "{pool:?}, port {port}: {found}");
         }
     }
+    for (from, open, verdict, reason) in [
+        (Who::Subscriber, [true, true], "observed", "restricted"),
+        (Who::Static, [true, true], "passed", "exempt"),
+        // So many pass in so much time: one a day.
+        (Who::Unlisted, [true, false], "passed", "within_limit"),
+    ] {
+        for family in Family::ALL {
+            let before = bench.gate().counters()?.judged(verdict, reason);
+            let mut seen = Vec::new();
+            for _ in open {
+                let one = bench.lab.connect(from, Who::OtherMail, family, 25)?;
+                seen.push(one.local().is_some());
+            }
+            ensure!(seen == open, "{from}, {family}: {seen:?}, not {open:?}");
+            let counted = bench.gate().counters()?.judged(verdict, reason) - before;
+            let passed = open.iter().filter(|it| **it).count() as u64;
+            ensure!(counted == passed, "{from}, {family}: {counted} {verdict}");
+        }
+    }
     Ok(())
+}
+
+/// What the table says that becomes of a row at a moment is what happens once that moment is past.
+fn planned(bench: &Bench<'_>) -> Result<()> {
+    let mut config = bench.config()?;
+    config.answer = Answer::Reset;
+    let at = |from: Timestamp| format!("{from:.0}");
+    let hour = SignedDuration::from_hours(1);
+    let until = at(Timestamp::now() + hour);
+    config.pools.get_mut(1).context("no second pool")?.until = Some(until.clone());
+    let _daemon = bench.run(&config)?;
+    let matrix = bench.gate().matrix()?;
+    let now = row(&matrix, Some("static"), "outside")?;
+    let then = match now.changes.as_slice() {
+        [then] if at(then.from) == until => then,
+        other => bail!("not one change, at {until}: {other:?}"),
+    };
+    let outcome = |cell: Option<&String>| match cell.map(String::as_str) {
+        Some("allowed") => Ok(true),
+        Some("refused") => Ok(false),
+        other => bail!("neither allowed nor refused: {other:?}"),
+    };
+    let before = outcome(now.cells.first())?;
+    let after = outcome(then.cells.first())?;
+    ensure!(before && !after, "{matrix:?}");
+    let try_it = |expected: bool| -> Result<()> {
+        for family in Family::ALL {
+            let seen = bench.lab.connect(Who::Static, Who::OtherMail, family, 25)?;
+            ensure!(
+                seen.local().is_some() == expected,
+                "{family}: {seen}, the table says {expected}"
+            );
+        }
+        Ok(())
+    };
+    try_it(before)?;
+    config.pools.get_mut(1).context("no second pool")?.until = Some(at(Timestamp::now() - hour));
+    config.write(&bench.lab, "gate.toml")?;
+    let (code, reload) = bench.gate().reload(&[])?;
+    ensure!(code == Some(0), "{code:?}: {reload:?}");
+    try_it(after)
 }
 
 fn shown(bench: &Bench<'_>) -> Result<()> {
@@ -104,22 +175,23 @@ fn shown(bench: &Bench<'_>) -> Result<()> {
             &[
                 "dynamic",
                 "our submission servers",
-                "refused: connections are refused",
+                "refused: connections are refused; mail is sent by port 587 or 465",
             ][..],
         ),
         (
             &["matrix", "--lang", "ja"],
             &[
                 "接続元",
-                "動的IPアドレス",
-                "ブロック対象",
+                "dynamic（ブロック対象）",
+                "上記以外のIPアドレス",
                 "制限なし",
-                "当社の送信サーバ",
+                "当社の送信用メールサーバ（Submission）",
+                "（日本時間）現在",
             ],
         ),
         (
             &["matrix", "--format", "markdown", "--lang", "ja"],
-            &["| 接続元 | 宛先 | 25番ポート |", "|---|---|---|"],
+            &["| 接続元 | 接続先 | 25番ポート |", "|---|---|---|"],
         ),
         (
             &["matrix", "--format", "html", "--lang", "ja"],
@@ -130,7 +202,9 @@ fn shown(bench: &Bench<'_>) -> Result<()> {
             ],
         ),
     ] {
-        let text = bench.gate().text(arguments)?;
+        // A zone that needs no database of zones.
+        let mut command = bench.gate().command(arguments);
+        let text = exec::tool(command.env("TZ", "JST-9"), "")?;
         for words in words {
             ensure!(
                 text.contains(words),
@@ -153,5 +227,11 @@ fn mistakes(bench: &Bench<'_>) -> Result<()> {
             "{arguments:?} should end with {code} and say `{words}`: {output:?}"
         );
     }
+    let mut nowhere = bench.gate().command(&["matrix"]);
+    let output = exec::output(nowhere.env("TZ", "Asia/Tokio"), "", Duration::from_mins(1))?;
+    ensure!(
+        output.code() == Some(2) && output.stderr.contains("Asia/Tokio"),
+        "{output:?}"
+    );
     Ok(())
 }

@@ -324,7 +324,9 @@ pub(crate) fn uplink() -> Vec<Row> {
         Row::new(
             "from nowhere",
             syn([10, 1, 2, 3], SERVER, 587),
-            judged("tagged", "class_unknown").tag(None, "domestic"),
+            judged("tagged", "class_unknown")
+                .by("unknown", None, "")
+                .tag(None, "domestic"),
         ),
         Row::new(
             "to no server",
@@ -379,7 +381,7 @@ fn hidden() -> Vec<Row> {
         Row::new(
             "from nowhere",
             tiny([10, 1, 2, 3], SERVER, &[]),
-            classed().tag(None, "domestic"),
+            classed().by("unknown", None, "").tag(None, "domestic"),
         ),
         Row::new(
             "over an observed limit",

@@ -134,8 +134,9 @@ fn classes_take_countries_and_prefixes_of_both_sources() {
     );
     let config = read(&toml, &[("own.txt", "# ours\n2001:db8::/32 ticket=x\n")]).unwrap();
     let classes = config.classes.unwrap();
+    let countries = classes.list[0].countries.iter().map(|it| it.value);
     assert_eq!(
-        classes.list[0].countries,
+        countries.collect::<Vec<_>>(),
         [
             Country::from_code("JP").unwrap(),
             Country::from_code("XK").unwrap()

@@ -1,6 +1,7 @@
 //! From configuration text to decisions, without a kernel.
 
 mod exemptions;
+mod lines;
 mod settings;
 
 use std::{io, net::IpAddr, path::Path};

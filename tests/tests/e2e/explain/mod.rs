@@ -1,9 +1,13 @@
 //! `gate explain`: what it says of a connection is what then happens to it, and asking changes nothing.
 
+mod advice;
 mod refused_to_answer;
 mod unchanged;
 
-use std::{fs, net::IpAddr};
+use std::{
+    fs,
+    net::{IpAddr, Ipv6Addr},
+};
 
 use anyhow::{Context as _, Result, ensure};
 use gate_tests::{
@@ -38,6 +42,7 @@ pub(crate) fn trials(found: &Found) -> Vec<Trial> {
         found.lab_trial("explain::what_is_never_judged", unjudged),
         found.lab_trial("explain::the_text_is_for_people", text),
     ];
+    trials.extend(advice::trials(found));
     trials.extend(unchanged::trials(found));
     trials.extend(refused_to_answer::trials(found));
     trials
@@ -244,10 +249,8 @@ fn unlisted(bench: &Bench<'_>) -> Result<()> {
     let daemon = bench.run(&config)?;
     for each in tries(Who::Unlisted, Who::OtherMail, 25) {
         let explained = each.holds(bench, &[], "passed", "unlisted")?;
-        ensure!(
-            explained.rule.is_none() && explained.pool.is_none(),
-            "{explained:?}"
-        );
+        ensure!(explained.pool.is_none(), "{explained:?}");
+        line_is(bench, &explained, "unlisted", "unlisted = \"pass\"")?;
         says(&explained, "port25.unlisted = \"pass\"")?;
     }
     drop(daemon);
@@ -255,6 +258,7 @@ fn unlisted(bench: &Bench<'_>) -> Result<()> {
     let _daemon = bench.run(&config)?;
     for each in tries(Who::Unlisted, Who::OtherMail, 25) {
         let explained = each.holds(bench, &[], "refused", "unlisted")?;
+        line_is(bench, &explained, "unlisted", "unlisted = \"refuse\"")?;
         says(&explained, "port25.unlisted = \"refuse\"")?;
     }
     Ok(())
@@ -262,29 +266,64 @@ fn unlisted(bench: &Bench<'_>) -> Result<()> {
 
 fn classes(bench: &Bench<'_>) -> Result<()> {
     let _daemon = bench.run(&bench.config()?)?;
-    for (who, class, reason, kind) in [
+    for (who, class, reason, kind, line) in [
         (
             Who::ThirdNetwork,
             "own-service",
             "class_prefix",
-            Some("class"),
+            "class",
+            "prefixes = [\"203.0.113.0/24\"",
         ),
-        (Who::Foreign, "foreign", "class_country", Some("country")),
-        (Who::Domestic, "domestic", "class_country", Some("country")),
-        (Who::OtherMail, "domestic", "class_unknown", None),
+        (
+            Who::Foreign,
+            "foreign",
+            "class_country",
+            "country",
+            "default = true",
+        ),
+        (
+            Who::Domestic,
+            "domestic",
+            "class_country",
+            "country",
+            "countries = [",
+        ),
+        (
+            Who::OtherMail,
+            "domestic",
+            "class_unknown",
+            "unknown",
+            "unknown",
+        ),
     ] {
         for each in tries(who, Who::OwnMail, 587) {
             let explained = each.holds(bench, &[], "tagged", reason)?;
             let [address, _] = each.addresses(bench)?;
             let country = bench.tools.small.country(address)?;
             ensure!(
-                explained.class.as_deref() == Some(class)
-                    && explained.country == country
-                    && explained.rule.as_ref().map(|it| it.kind.as_str()) == kind,
+                explained.class.as_deref() == Some(class) && explained.country == country,
                 "{explained:?}"
             );
+            line_is(bench, &explained, kind, line)?;
         }
     }
+    Ok(())
+}
+
+/// What decided is a line of the configuration that begins so.
+fn line_is(bench: &Bench<'_>, explained: &Explanation, kind: &str, begins: &str) -> Result<()> {
+    let rule = explained.rule.as_ref().context("no rule")?;
+    let path = bench.lab.scratch().join("gate.toml");
+    let text = fs::read_to_string(&path)?;
+    let number = rule.line.context("no line")?.checked_sub(1);
+    let line = number.and_then(|it| text.lines().nth(it.try_into().ok()?));
+    ensure!(
+        rule.kind == kind
+            && rule.file.as_ref() == Some(&path)
+            && line.is_some_and(|line| line.starts_with(begins))
+            && rule.since.is_some(),
+        "not a {kind} by `{begins}`, but by {line:?}: {explained:?}"
+    );
     Ok(())
 }
 
@@ -315,8 +354,25 @@ fn over_limit(bench: &Bench<'_>) -> Result<()> {
             &explained,
             "time: the source may open one more connection at",
         )?;
+        let [address, _] = each.addresses(bench)?;
+        let who = match address {
+            IpAddr::V4(address) => address.to_string(),
+            // What is counted as one source.
+            IpAddr::V6(address) => format!("{}/64", network(address)),
+        };
+        says(
+            &explained,
+            &format!(
+                "a larger `connections` of the class foreign, or a `[[class]]` with `policy = \"exempt\"` that names {who} in"
+            ),
+        )?;
     }
     Ok(())
+}
+
+/// The first address of its /64.
+fn network(address: Ipv6Addr) -> Ipv6Addr {
+    Ipv6Addr::from_bits(address.to_bits() >> 64 << 64)
 }
 
 fn class_begins_later(bench: &Bench<'_>) -> Result<()> {
@@ -486,7 +542,8 @@ fn text(bench: &Bench<'_>) -> Result<()> {
         "100.64.0.2 to 198.51.100.25, port 25, in by acc-home (access): refused\n",
         "pool dynamic by 100.64.0.0/16, ",
         "nothing (drop)",
-        "what would change it\n  - an exemption: name 100.64.0.2",
+        "what would change it, by the customer\n  - another way out: ",
+        "what would change it, by the operator\n  - an exemption: name 100.64.0.2",
     ] {
         ensure!(text.contains(words), "should say `{words}`: {text}");
     }

@@ -1,6 +1,7 @@
 //! What is the same of two lines that were printed at different times.
 
 use anyhow::{Result, ensure};
+use jiff::civil::{Date, Time};
 
 /// Words for amounts that are never twice the same.
 const UNITS: [&str; 12] = [
@@ -30,7 +31,11 @@ pub(super) fn plain(line: &str) -> String {
         let after = words
             .get(index + 1)
             .map(|it| it.trim_matches([',', ';', '(', ')', '"', '.', ':']));
-        let same = if core.parse::<jiff::Timestamp>().is_ok() {
+        let same = if core.parse::<jiff::Timestamp>().is_ok()
+            // The table for customers has date and time of day apart.
+            || is_date(core) && after.is_some_and(is_time)
+            || is_time(core) && before.is_some_and(|it| is_date(it))
+        {
             "TIME"
         } else if core.len() >= 12 && core.chars().all(|it| it.is_ascii_hexdigit()) {
             "HASH"
@@ -49,6 +54,14 @@ pub(super) fn plain(line: &str) -> String {
     plain.join(" ")
 }
 
+fn is_date(word: &str) -> bool {
+    word.parse::<Date>().is_ok()
+}
+
+fn is_time(word: &str) -> bool {
+    word.contains(':') && word.parse::<Time>().is_ok()
+}
+
 fn is_number(word: &str) -> bool {
     !word.is_empty() && word.chars().all(|it| it.is_ascii_digit())
 }
@@ -65,6 +78,7 @@ pub(super) fn noticed() -> Result<()> {
             "since 2026-11-22T22:20:16Z, by it",
             "since 2027-01-01T00:00:00.123456Z, by it",
         ),
+        ("on 2026-11-22 22:20 UTC.", "on 2027-01-01 00:00 UTC."),
         ("sha256 a4a79c8be9fe, as", "sha256 0123456789ab, as"),
         ("9.7 MiB before", "10.1 MiB before"),
         ("eth1  is there, id 86366", "eth1 is there, id 5"),
@@ -82,6 +96,8 @@ pub(super) fn noticed() -> Result<()> {
         ("100.64.0.2", "100.64.0.3"),
         ("/etc/gate/gate.toml:18", "/etc/gate/gate.toml:19"),
         ("2026-11-22T22:20:16Z", "-"),
+        ("2026-11-22 22:20 UTC", "2026-11-22 22:20 UTC+09:00"),
+        ("on 2026-11-22", "on 2027-01-01"),
     ] {
         ensure!(plain(one) != plain(other), "{one} is {other}");
     }

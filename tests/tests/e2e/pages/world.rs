@@ -142,6 +142,7 @@ impl World {
             .args(["--mount", "--net", "sh", "-c", &format!("{SHELL}{script}")])
             .env("PATH", path(&self.lab))
             .env("SUDO_USER", "miyu")
+            .env("TZ", "UTC")
             .env_remove("RUNTIME_DIRECTORY");
         command
     }
