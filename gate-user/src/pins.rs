@@ -132,7 +132,11 @@ impl Pins {
     /// Where a program may be pinned that links run: the one that is to take its place before the one whose place that is, so that who looks in this
     /// order misses neither, and that of another version, whose links run it until a migration is through.
     pub fn programs(&self) -> Result<Vec<PathBuf>, PinsError> {
-        let others = self.others()?;
+        let others = if self.root.is_dir() {
+            self.others_among_foreign()?
+        } else {
+            Vec::new()
+        };
         let own = [self.next_program(), self.program()];
         Ok(own
             .into_iter()

@@ -2,7 +2,7 @@
 //!
 //! What counts is one word of the state map, which the program compares with the clock: the bypass begins with a store and ends at its
 //! instant, whether anybody is there or not. That is the clock as the program was told it last: where somebody sets the clock of the machine, the instant
-//! moves with it ([`set_clock`]), and where nobody is there to do that, neither moves. A bypass is as long as was asked for. Why, since when and for whom is a note beside the other pins, written before the word;
+//! moves with it (`set_clock`), and where nobody is there to do that, neither moves. A bypass is as long as was asked for. Why, since when and for whom is a note beside the other pins, written before the word;
 //! a word without its note is shown without them. Where somebody removed the pinned maps, the maps that are made anew have no bypass.
 
 mod wanted;
