@@ -476,6 +476,8 @@ fn migration(bench: &Bench<'_>) -> Result<()> {
         let some = some(&seen(bench)?)?.into_iter();
         moments.extend(some.map(|moment| (from, to, is_own, moment)));
     }
+    // A map that the two lay out differently started from zero by now, which either says from here on.
+    stage.pins.insert(PathBuf::from("notes/from_zero"));
     // Whose pins there are.
     let mut now_own = true;
     for (index, (from, to, is_own, moment)) in moments.into_iter().enumerate() {
