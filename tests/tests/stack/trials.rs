@@ -9,8 +9,9 @@ use crate::{
     lacp, upgrade,
 };
 
-/// The modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part; that one is in [`lacp`].
-const MODES: [&str; 3] = ["active-backup", "balance-xor", "balance-rr"];
+/// Modes in which the kernel takes a program in native mode for a bond, as far as they need no other end that takes part. The one that does is in [`lacp`]: it chooses a
+/// port as `balance-xor` does.
+const MODES: [&str; 2] = ["active-backup", "balance-rr"];
 
 pub(crate) fn all(found: &Found) -> Vec<Trial> {
     let mut trials = lacp::trials(found);
